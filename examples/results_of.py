@@ -12,6 +12,9 @@ import sys
 from typing import Iterator, NamedTuple
 
 
+SCORES = ["soft_neighbourhood_density", "entropy", "agreement"]
+
+
 class Stage(NamedTuple):
     """A stage with its results."""
 
@@ -40,6 +43,11 @@ class Stage(NamedTuple):
         """(iteration, mIoU and IoU by class) of the evaluations during a training."""
         for row in self.lines("evaluations"):
             yield row["iteration"], known({"miou": row["miou"], **{f"iou/{name}": value for name, value in row["iou"].items()}})
+
+    def candidates(self) -> Iterator[tuple[int, dict]]:
+        """(iteration, score by name) of the snapshots that a training scored without labels."""
+        for row in self.lines("candidates"):
+            yield row["iteration"], known({name: row[name] for name in SCORES})
 
     def metrics(self) -> dict:
         """mIoU and the IoU of each class, by network, of an evaluation; classes without pixels have none."""

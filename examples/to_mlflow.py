@@ -16,7 +16,9 @@ from shutil import copyfile
 import mlflow
 import results_of
 
-ARTIFACTS = {"model": ".safetensors", "best": ".safetensors", "metrics": ".json", "images": ".jsonl"}
+ARTIFACTS = {
+    "model": ".safetensors", "best": ".safetensors", "chosen": ".safetensors", "metrics": ".json", "images": ".jsonl",
+}
 """The outputs to copy as files, and how their names end."""
 
 
@@ -27,6 +29,8 @@ def copy(stage: results_of.Stage, every: int) -> None:
         mlflow.log_metrics(values, step=iteration)
     for iteration, values in stage.evaluations():
         mlflow.log_metrics({f"evaluation/{name}": value for name, value in values.items()}, step=iteration)
+    for iteration, values in stage.candidates():
+        mlflow.log_metrics({f"candidates/{name}": value for name, value in values.items()}, step=iteration)
     if metrics := stage.metrics():
         mlflow.log_metrics(metrics)
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,9 @@ import sys
 import results_of
 import wandb
 
-ARTIFACTS = {"model": ".safetensors", "best": ".safetensors", "metrics": ".json", "images": ".jsonl"}
+ARTIFACTS = {
+    "model": ".safetensors", "best": ".safetensors", "chosen": ".safetensors", "metrics": ".json", "images": ".jsonl",
+}
 """The outputs to copy as files, and how their names end."""
 
 
@@ -22,6 +24,8 @@ def copy(run: "wandb.Run", stage: results_of.Stage, every: int) -> None:
     steps: dict[int, dict] = dict(stage.losses(every))
     for iteration, values in stage.evaluations():
         steps.setdefault(iteration, {}).update({f"evaluation/{name}": value for name, value in values.items()})
+    for iteration, values in stage.candidates():
+        steps.setdefault(iteration, {}).update({f"candidates/{name}": value for name, value in values.items()})
     for iteration in sorted(steps):
         run.log(steps[iteration], step=iteration)
     run.summary.update(stage.metrics())

@@ -58,9 +58,25 @@ pub struct Inference {
 /// # Errors
 /// [`InferenceError`].
 pub fn infer(image: &str, sight: &Sight, size: [usize; 2], rare: &[u8]) -> Result<Inference, InferenceError> {
+    infer_beside(image, sight, size, rare, &mut [])
+}
+
+/// [`infer`], while others take the image from the same look.
+///
+/// # Errors
+/// [`InferenceError`].
+pub(crate) fn infer_beside(
+    image: &str,
+    sight: &Sight,
+    size: [usize; 2],
+    rare: &[u8],
+    others: &mut [&mut dyn Target<f32>],
+) -> Result<Inference, InferenceError> {
     check_shape(image, sight)?;
     let mut inferring = Inferring::new(size);
-    sight.show(&mut [&mut inferring]);
+    let mut targets: Vec<&mut dyn Target<f32>> = vec![&mut inferring];
+    targets.extend(others.iter_mut().map(|other| &mut **other as &mut dyn Target<f32>));
+    sight.show(&mut targets);
     inferring.finish(image, rare)
 }
 

@@ -4,7 +4,7 @@
 //! files, and where the results go. So each function can be read next to its paper.
 //!
 //! In the order of the data flow: [`input_file`] → [`data`] → [`network`] (the networks: [`arch`]) → [`equations`] → [`adapt`] (with [`discriminator`] and [`optim`]) → [`checkpoint`] →
-//! [`sight`] → [`entropy_inference`] → [`rank`] → [`pseudo_label`] → [`metrics`].
+//! [`sight`] → [`entropy_inference`] → [`label_free`] → [`rank`] → [`pseudo_label`] → [`metrics`].
 #![warn(missing_docs)]
 
 pub mod adapt;
@@ -20,6 +20,7 @@ mod folded;
 #[cfg(test)]
 mod golden;
 pub mod input_file;
+pub mod label_free;
 mod layer;
 pub mod metrics;
 mod mix;

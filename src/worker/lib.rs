@@ -5,6 +5,8 @@
 //! libtorch, an out-of-memory kill or a CUDA error fails one stage and not the run.
 #![warn(missing_docs)]
 
+mod best_so_far;
+mod candidates;
 mod data;
 #[cfg(test)]
 mod definitions;

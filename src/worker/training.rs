@@ -25,6 +25,7 @@ use intrada_runner::exec::job::{Event, iterations_kept};
 use intrada_runner::kind::losses::LOSSES;
 use serde::Deserialize;
 
+use crate::candidates::{CandidateKeys, Candidates};
 use crate::labelled::{Labelled, LabelledKeys};
 use crate::log::{Course, log};
 use crate::measure::Subject;
@@ -99,6 +100,8 @@ struct Parameters {
     precision: Precision,
     checkpoint_every: Option<u64>,
     evaluate_every: Option<u64>,
+    #[serde(flatten)]
+    candidates: CandidateKeys,
 }
 
 #[derive(Deserialize)]
@@ -147,6 +150,7 @@ pub(crate) fn train(work: &Work, own: Vec<Source>, target: Option<&Source>) -> R
     let mut looks = Looks {
         snapshots: Snapshots::new(work, subject, target.unwrap_or(labelled.first()))?,
         validation: parameters.evaluate_every.map(|every| Validation::new(work, subject, every)),
+        candidates: Candidates::new(work, subject, parameters.candidates)?,
         failure: None,
     };
     let mut speaker = Speaker { last: None, first: true, work };
@@ -440,10 +444,11 @@ fn superseded() -> Failure {
     Failure::Failed { message: "another attempt of this job has begun elsewhere".to_owned(), help: Vec::new() }
 }
 
-/// What is looked at between two steps. Neither look changes anything about the network.
+/// What is looked at between two steps. No look changes anything about the network.
 struct Looks<'a> {
     snapshots: Snapshots<'a>,
     validation: Option<Validation<'a>>,
+    candidates: Option<Candidates<'a>>,
     /// Why the training was stopped, if a look was the reason.
     failure: Option<Failure>,
 }
@@ -469,20 +474,24 @@ impl Looks<'_> {
         if self.snapshots.is_due(progress) {
             self.snapshots.look(progress)?;
         }
-        match &mut self.validation {
-            Some(validation) if validation.is_due(progress) => {
-                validation.look(progress.done)?;
-                validation.last(progress).inspect(|line| log(line));
-                Ok(true)
-            }
-            _ => Ok(false),
+        let mut has_found = false;
+        if let Some(validation) = self.validation.as_mut().filter(|validation| validation.is_due(progress)) {
+            validation.look(progress.done)?;
+            validation.last(progress).inspect(|line| log(line));
+            has_found = true;
         }
+        if let Some(candidates) = self.candidates.as_mut().filter(|candidates| candidates.is_due(progress)) {
+            candidates.look(progress.done)?;
+            has_found = true;
+        }
+        Ok(has_found)
     }
 
     /// Puts what was seen by a training that came to its end among its outputs.
     fn finish(self, notes: &mut Notes) -> Result<(), Failure> {
         self.snapshots.finish()?;
-        self.validation.map_or(Ok(()), |validation| validation.finish(notes))
+        self.validation.map_or(Ok(()), |validation| validation.finish(notes))?;
+        self.candidates.map_or(Ok(()), |candidates| candidates.finish(notes))
     }
 }
 

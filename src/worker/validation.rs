@@ -3,23 +3,16 @@
 //! Knows one labelled data set and no method; it runs the network between two steps and changes nothing about it, so a
 //! training gives the same bytes with and without. Choosing the best by mIoU uses labels. The papers' numbers are chosen
 //! this way (released code, `eval_UDA.py`: the best of 60 snapshots); hence the choice is noted with the result everywhere.
-//!
-//! The resume slot holds `evaluations.jsonl`, one line per evaluation, and the best network so far under the number of its
-//! iteration. After each evaluation the loop saves its checkpoint, and an earlier best is removed only at the next one. So
-//! when a killed training resumes, evaluations after its checkpoint are dropped and repeated, and the previous best is
-//! still there.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
 
 use intrada_ml::adapt::Progress;
-use intrada_ml::checkpoint;
 use intrada_ml::metrics::mean_iou;
 use intrada_runner::exec::job;
 use intrada_runner::measures::count;
 use serde::{Deserialize, Serialize};
 
+use crate::best_so_far::{BestSoFar, Line};
 use crate::log;
 use crate::measure::{self, Subject};
 use crate::work::{Failure, Notes, Work};
@@ -35,20 +28,25 @@ struct Evaluation {
     iou: BTreeMap<String, Option<f64>>,
 }
 
+impl Line for Evaluation {
+    fn iteration(&self) -> u64 {
+        self.iteration
+    }
+}
+
 /// The evaluations of one training.
 pub(crate) struct Validation<'a> {
     work: &'a Work,
     subject: Subject<'a>,
     every: u64,
-    folder: PathBuf,
-    /// None before the first evaluation of this process.
-    found: Option<Vec<Evaluation>>,
+    found: BestSoFar<'a, Evaluation>,
 }
 
 impl<'a> Validation<'a> {
     /// Evaluates every `every` iterations.
     pub(crate) fn new(work: &'a Work, subject: Subject<'a>, every: u64) -> Validation<'a> {
-        Validation { work, subject, every, folder: work.job.slot.join("validation"), found: None }
+        let found = BestSoFar::new(&work.job.slot, job::EVALUATIONS, "best", Box::new(best));
+        Validation { work, subject, every, found }
     }
 
     /// Whether an evaluation is due after this iteration.
@@ -63,41 +61,17 @@ impl<'a> Validation<'a> {
     /// re-run repeats this evaluation.
     pub(crate) fn look(&mut self, iteration: u64) -> Result<(), Failure> {
         let evaluation = self.measure(iteration)?;
-        let mut found = match self.found.take() {
-            Some(found) => found,
-            None => self.resume(iteration - 1)?,
-        };
-        self.keep_only(best(&found).map(|best| best.iteration))?;
-        found.push(evaluation);
-        if best(&found).map(|best| best.iteration) == Some(iteration) {
-            checkpoint::write(&self.network_file(iteration), &self.subject.network.state(), None)?;
-        }
-        let partial = self.folder.join("evaluations.partial");
-        fs::write(&partial, lines(&found)?)?;
-        fs::rename(&partial, self.work.job.slot.join(job::EVALUATIONS))?;
-        self.found = Some(found);
-        Ok(())
+        self.found.add(evaluation, self.subject.network)
     }
 
     /// The last evaluation, for the log: at most some dozen of a training.
     pub(crate) fn last(&self, progress: &Progress) -> Option<String> {
-        let found = self.found.as_deref()?;
-        let last = found.last()?;
+        let (last, is_best) = self.found.last()?;
         let (number, all) = (progress.done.div_ceil(self.every), progress.total.div_ceil(self.every));
-        let which = if best(found) == Some(last) { ", the best so far" } else { "" };
+        let which = if is_best { ", the best so far" } else { "" };
         let percent = last.miou.map_or("undefined".to_owned(), |miou| format!("{:.2} %", 100.0 * miou));
         log::is_due(number, all, 50)
             .then(|| format!("evaluation at iteration {}: mIoU {percent}{which}", count(last.iteration)))
-    }
-
-    /// Drops evaluations after this iteration: they are from before a kill, later than the checkpoint from which the
-    /// training resumed.
-    fn resume(&self, iteration: u64) -> Result<Vec<Evaluation>, Failure> {
-        fs::create_dir_all(&self.folder)?;
-        let path = self.work.job.slot.join(job::EVALUATIONS);
-        let text = if path.exists() { fs::read_to_string(path)? } else { String::new() };
-        let found: Vec<Evaluation> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-        Ok(found.into_iter().filter(|evaluation| evaluation.iteration <= iteration).collect())
     }
 
     fn measure(&self, iteration: u64) -> Result<Evaluation, Failure> {
@@ -107,37 +81,15 @@ impl<'a> Validation<'a> {
         Ok(Evaluation { iteration, miou: mean_iou(iou.iter().copied()), iou: names.zip(iou).collect() })
     }
 
-    fn network_file(&self, iteration: u64) -> PathBuf {
-        self.folder.join(format!("best-{iteration}.safetensors"))
-    }
-
-    /// Removes the networks that were best at other iterations.
-    fn keep_only(&self, iteration: Option<u64>) -> Result<(), Failure> {
-        let kept = iteration.map(|iteration| self.network_file(iteration));
-        for entry in fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|ending| ending == "safetensors") && Some(&path) != kept.as_ref() {
-                fs::remove_file(path)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Moves the results of a finished training to its outputs, and reports the choice.
     ///
     /// # Errors
     /// No evaluation found an mIoU, or the files can't be written.
     pub(crate) fn finish(self, notes: &mut Notes) -> Result<(), Failure> {
-        let found = match &self.found {
-            Some(found) => found.clone(),
-            // The checkpoint was already at the last iteration.
-            None => self.resume(u64::MAX)?,
-        };
-        let Some(best) = best(&found) else {
+        let (lines, network) = (self.work.output("evaluations.jsonl")?, self.work.output("best.safetensors")?);
+        let Some(best) = self.found.finish(&lines, &network)? else {
             return Err(Failure::advised("no evaluation found an mIoU", "the labels of `dataset` hold no class"));
         };
-        fs::copy(self.network_file(best.iteration), self.work.output("best.safetensors")?)?;
-        fs::write(self.work.output("evaluations.jsonl")?, lines(&found)?)?;
         let dataset = self.work.job.dataset_names.get(measure::ROLE).map_or(measure::ROLE, String::as_str);
         let percent = 100.0 * best.miou.unwrap_or(f64::NAN);
         let chosen = format!("{dataset}, iteration {}, mIoU {percent:.2} %", best.iteration);
@@ -156,13 +108,9 @@ fn best(found: &[Evaluation]) -> Option<&Evaluation> {
         .reduce(|best, later| if rounded(later) > rounded(best) { later } else { best })
 }
 
-fn lines(found: &[Evaluation]) -> Result<String, serde_json::Error> {
-    let lines = found.iter().map(|evaluation| serde_json::to_string(evaluation).map(|line| line + "\n"));
-    lines.collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::sync::Arc;
 
     use intrada_ml::arch::{Arch, Options};

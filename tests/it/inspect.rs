@@ -91,7 +91,13 @@ fn all_stages_are_told_to_a_program_with_the_objects_that_hold_their_results() {
     let path = format!("{}/objects/{}/{}", after["cache"].as_str().unwrap(), &object[..2], &object[2..]);
     assert_eq!(std::fs::read(path).unwrap(), space.bytes("runs/p/rank/ranking.csv"));
     let measured = stage(&after, "evaluate")["networks"].clone();
-    let network = serde_json::json!({ "name": "inter", "training": "inter", "is_teacher": false, "is_chosen_with_labels": false });
+    let network = serde_json::json!({
+        "name": "inter",
+        "training": "inter",
+        "is_teacher": false,
+        "is_chosen_with_labels": false,
+        "is_chosen_without_labels": false,
+    });
     assert_eq!(measured, serde_json::json!([network]));
 
     // What a change leaves behind belongs to another version of the pipeline.

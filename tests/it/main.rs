@@ -9,6 +9,7 @@ mod assess;
 mod bad_input;
 mod bucket;
 mod cache;
+mod candidates;
 mod checkpoint_import;
 mod command_pipeline;
 #[cfg(target_os = "linux")]

@@ -54,7 +54,8 @@ fn values_events_and_exported_folders_are_read_as_documented_and_a_wheel_promise
 #[test]
 fn tables_and_pictures_hold_what_a_run_wrote_and_runs_are_told_started_and_interrupted() {
     let Some(mut python) = python() else { return };
-    let space = Space::with(method());
+    let looks = "dataset = \"test\"\nevaluate_every = 2\ncandidates_every = 2\n";
+    let space = Space::with(method().with("stages.intra", looks));
     space.run("p.toml");
     python.env("INTRADA_TEST_SPACE", space.path(""));
     pass(python, "test_results.py");

@@ -44,8 +44,9 @@ def init(project, name, id, group, config, resume):
 
 /// Three seeds of a training that is looked at while it lasts, evaluated.
 fn space() -> Space {
-    let inter = "dataset = \"test\"\nevaluate_every = 1\nmatrix = { seed = [1, 2] }\n";
-    let space = Space::with(training().evaluated().with("stages.inter", inter));
+    let looks = "dataset = \"test\"\nevaluate_every = 1\ncandidates = \"test\"\ncandidates_every = 1\n";
+    let inter = format!("{looks}matrix = {{ seed = [1, 2] }}\n");
+    let space = Space::with(training().evaluated().with("stages.inter", &inter));
     space.write("fake/mlflow.py", MLFLOW);
     space.write("fake/wandb.py", WANDB);
     space.run("p.toml evaluate[seed=1]");
@@ -92,12 +93,16 @@ fn trackers_get_parameters_losses_results_and_files_of_what_is_up_to_date() {
         let last: Value = serde_json::from_str(evaluations.lines().last().unwrap()).unwrap();
         let during = values(json!(2)).find_map(|values| values[1].get("evaluation/miou")).unwrap();
         assert_eq!(during, &last["miou"], "{example}");
+        let scored = space.read("runs/p/inter[seed=1]/candidates.jsonl");
+        let last: Value = serde_json::from_str(scored.lines().last().unwrap()).unwrap();
+        let during = values(json!(2)).find_map(|values| values[1].get("candidates/entropy")).unwrap();
+        assert_eq!(during, &last["entropy"], "{example}");
         let metrics = space.json("runs/p/evaluate[seed=1]/metrics.json");
         let found = values(Value::Null).find(|values| values[1].get("inter/miou").is_some()).unwrap();
         assert_eq!(found[1]["inter/miou"], metrics["inter"]["miou"], "{example}");
         assert_eq!(found[1]["inter/iou/road"], metrics["inter"]["iou"]["road"], "{example}");
         let files = serde_json::to_string(&all("files")).unwrap();
-        for file in ["model.safetensors", "best.safetensors", "metrics.json", "images.jsonl"] {
+        for file in ["model.safetensors", "best.safetensors", "chosen.safetensors", "metrics.json", "images.jsonl"] {
             assert!(files.contains(file), "{example}: {files}");
         }
     }

@@ -141,6 +141,14 @@ impl Augment {
     }
 }
 
+/// The mirror image with other brightness, contrast and noise; `strength` as of [`Augment::jitter`]. The pixel (x, y) is then at
+/// (width − 1 − x, y).
+pub fn mirrored_and_jittered(image: &Rgb, strength: f32, stream: &mut Stream) -> Rgb {
+    let mut mirrored = cut(image, [0, 0], image.size(), true);
+    Jitter::draw(strength, stream).apply(&mut mirrored, stream);
+    mirrored
+}
+
 /// A part of a picture, optionally mirrored.
 fn cut<const C: usize>(
     picture: &Raster<C>,

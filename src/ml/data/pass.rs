@@ -43,6 +43,12 @@ impl Frame {
         Frame { resized: scaling.unless_equal(&self.photograph, size), ..self }
     }
 
+    /// The image as the network sees it, changed; without its label.
+    pub(crate) fn changed(&self, change: impl FnOnce(&Rgb) -> Rgb) -> Frame {
+        let photograph = change(self.seen());
+        Frame { name: self.name.clone(), photograph, label: None, resized: None, format: Arc::clone(&self.format) }
+    }
+
     /// What the network sees: the photograph at the data set's size.
     fn seen(&self) -> &Rgb {
         self.resized.as_ref().unwrap_or(&self.photograph)

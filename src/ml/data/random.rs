@@ -33,6 +33,10 @@ pub enum Purpose {
     Redraw = 11,
     /// The data set of a visit, where there are several: (visit, 0).
     DataSet = 12,
+    /// Which pixels of an image are drawn to score a network: (the image's number, 0).
+    ScoredPixels = 13,
+    /// How an image is changed for its second view: (the image's number, 0).
+    SecondView = 14,
 }
 
 /// A stream of random numbers.

@@ -17,7 +17,7 @@ polars, Pillow, onnxruntime and torch only where they are used.
 
 from importlib import metadata as _metadata
 
-from .comparison import Comparison, compare
+from .comparison import Comparison, choices, compare
 from .errors import Error, Incomplete, Interrupted, MissingPackage, NoResult, NotANetwork, PipelineError, ProgramWarning, StageFailed
 from .events import (
     Event, OtherEvent, PutAside, RunFinished, SourcesChanged, StageDropped, StageFinished, StageJob, StageProgress,
@@ -38,5 +38,5 @@ __all__ = [
     "Network", "NoResult", "NotANetwork", "OtherEvent", "Output", "Pipeline", "PipelineError", "ProgramWarning", "PutAside", "Run",
     "RunFinished", "SourcesChanged", "Stage", "StageDropped", "StageFailed", "StageFinished", "StageJob",
     "StageProgress", "StagePushing", "StageResumed", "StageRetrying", "StageStarted", "StageWaiting", "Warned",
-    "compare", "load", "open", "run",
+    "choices", "compare", "load", "open", "run",
 ]

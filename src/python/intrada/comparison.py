@@ -6,12 +6,17 @@ Knows nothing of seeds and differences: the program groups runs that differ only
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 from . import program
 from .frames import Frame, Row, frame
 from .program import Overrides, PathLike
 
+#: Of a table of choices; the first ones are those of a training.
+_OF_CHOICES = [
+    "pipeline", "training", "scored_on", "evaluated_on", "snapshots", "evaluated", "best_miou", "choice", "is_used", "iteration",
+    "miou", "regret", "correlation",
+]
 _COLUMNS = ["pipeline", "evaluation", "dataset", "weights"]
 #: What a row says of each network: mean, standard deviation and number of runs.
 _SPREADS = {"last": "miou", "best": "best_miou", "since": "difference", "training_seconds": "training_seconds"}
@@ -59,6 +64,40 @@ def _interval(since: Optional[Mapping[str, Any]]) -> Row:
     """The widest interval that is known of a difference: over seeds and images, else over images."""
     of = (since or {}).get("all") or (since or {}).get("images") or {}
     return {"difference_low": of.get("low"), "difference_high": of.get("high")}
+
+
+def choices(
+    *files: PathLike,
+    stages: Sequence[str] = (),
+    set: Optional[Overrides] = None,  # noqa: A002: called as the option that it is
+    cache: Optional[PathLike] = None,
+    frames: Optional[str] = None,
+) -> Frame:
+    """What choosing snapshots without labels has cost: a row per training of these files and way of choosing.
+
+    `choice` is a score, `last` or `chance`; `regret` is how much less mIoU the chosen snapshot has than the best one, and
+    `correlation` Spearman's rho between the score and mIoU; both are missing without labels. `is_used`: it chose `<stage>.chosen`.
+    Shares are from 0 to 1. The arguments are those of `compare`.
+
+    Raises `PipelineError` if a file or name is wrong, or no training chooses a snapshot.
+    """
+    if not files:
+        raise TypeError("choices needs at least one pipeline file")
+    first, *others = files
+    told = program.ask(["choices", *program.arguments(first, set, cache), *(str(file) for file in others), *stages])
+    return frame((row for training in told["trainings"] for row in _choices(training)), _OF_CHOICES, frames)
+
+
+def _choices(training: Mapping[str, Any]) -> Iterator[Row]:
+    if "scores" not in training:
+        return
+    head = {name: training[name] for name in _OF_CHOICES[:6]}
+    best = training["best"]
+    head["best_miou"] = None if best is None else best["miou"]
+    for name, judged in {**training["scores"], "last": training["last"]}.items():
+        yield {**head, "choice": name, "is_used": name.replace("_", "-") == training["choose_by"], **judged}
+    chance: Row = dict.fromkeys(["iteration", "miou", "correlation"])
+    yield {**head, "choice": "chance", "is_used": False, **chance, "regret": training["regret_by_chance"]}
 
 
 def _spread(column: str, spread: Optional[Mapping[str, Any]]) -> Row:

@@ -42,6 +42,8 @@ class MeasuredNetwork(NamedTuple):
     is_teacher: bool
     #: Whether labels have chosen it: its numbers aren't those of a method without labels.
     is_chosen_with_labels: bool
+    #: Whether its training chose it by a score on images without labels.
+    is_chosen_without_labels: bool
 
 
 class Output(NamedTuple):
@@ -212,6 +214,10 @@ class Pipeline(Mapping[str, Stage]):
     def evaluations(self, stages: Optional[Sequence[str]] = None) -> Frame:
         """A row per training and evaluation during it: mIoU, and IoU of each class as `iou <class>`."""
         return self._table("evaluations", tables.EVALUATIONS, tables.evaluations, stages)
+
+    def candidates(self, stages: Optional[Sequence[str]] = None) -> Frame:
+        """A row per training and snapshot that it scored without labels: the scores, and its mIoU if it was evaluated with labels."""
+        return self._table("candidates", tables.CANDIDATES, tables.candidates, stages)
 
     def scores(self, stages: Optional[Sequence[str]] = None) -> Frame:
         """A row per entropy-inference and image: its mean entropy in both forms, the number of rare classes predicted."""

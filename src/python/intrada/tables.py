@@ -23,12 +23,15 @@ Reader = Callable[["Stage"], Iterator[Row]]
 
 STAGES = ["stage", "family", "kind", "decision", "reason", "seconds"]
 PARAMETERS = ["stage", "parameter", "value"]
-METRICS = ["stage", "dataset", "network", "training", "is_chosen_with_labels", "images", "miou"]
+METRICS = [
+    "stage", "dataset", "network", "training", "is_chosen_with_labels", "is_chosen_without_labels", "images", "miou",
+]
 IOU = ["stage", "dataset", "network", "class", "iou"]
 IMAGES = ["stage", "dataset", "network", "image", "miou", "entropy"]
 PIXELS = ["stage", "dataset", "network", "image", "class", "truth", "prediction", "intersection"]
 LOSSES = ["stage", "iteration"]
 EVALUATIONS = ["stage", "iteration", "miou"]
+CANDIDATES = ["stage", "iteration", "soft_neighbourhood_density", "entropy", "agreement", "images", "pixels", "miou"]
 SCORES = ["stage", "image", "mean_entropy", "mean_entropy_eq4_nats", "predicted_rare_classes"]
 RANKINGS = ["stage", "place", "image", "score", "split"]
 COUNTS = ["stage", "image", "class", "pixels"]
@@ -61,6 +64,7 @@ def metrics(of: Stage) -> Iterator[Row]:
             **_measuring(of, network.name),
             "training": network.training,
             "is_chosen_with_labels": network.is_chosen_with_labels,
+            "is_chosen_without_labels": network.is_chosen_without_labels,
             "images": found["images"],
             **means,
         }
@@ -105,6 +109,14 @@ def evaluations(of: Stage) -> Iterator[Row]:
     for line in _lines(of, "evaluations"):
         by_class = {f"iou {name}": value for name, value in line["iou"].items()}
         yield {**_head(of), "iteration": line["iteration"], "miou": line["miou"], **by_class}
+
+
+def candidates(of: Stage) -> Iterator[Row]:
+    """`candidates.jsonl`, each with its mIoU of `evaluations.jsonl`, missing if it was not evaluated."""
+    evaluated = "evaluations" in of.outputs
+    miou = {line["iteration"]: line["miou"] for line in _lines(of, "evaluations")} if evaluated else {}
+    for line in _lines(of, "candidates"):
+        yield {**_head(of), **line, "miou": miou.get(line["iteration"])}
 
 
 def scores(of: Stage) -> Iterator[Row]:

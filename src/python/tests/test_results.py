@@ -96,11 +96,29 @@ class Results(InSpace):
             expected = [(row["image"], float(row["mean_entropy"])) for row in csv.DictReader(file)]
         self.assertEqual([(row["image"], row["mean_entropy"]) for row in self.rows(pipeline.scores())], expected)
 
+    def test_snapshots_have_their_scores_and_each_choice_its_regret(self):
+        pipeline = self.opened()
+        lines = [json.loads(line) for line in self.runs("intra/candidates.jsonl").read_text().splitlines()]
+        evaluated = [json.loads(line) for line in self.runs("intra/evaluations.jsonl").read_text().splitlines()]
+        miou = {line["iteration"]: line["miou"] for line in evaluated}
+        rows = self.rows(pipeline.candidates())
+        self.assertEqual(rows, [{"stage": "intra", **line, "miou": miou[line["iteration"]]} for line in lines])
+        choices = {row["choice"]: row for row in self.rows(intrada.choices("p.toml", frames=self.frames))}
+        self.assertEqual(list(choices), ["soft_neighbourhood_density", "entropy", "agreement", "last", "chance"])
+        self.assertEqual([name for name, row in choices.items() if row["is_used"]], ["soft_neighbourhood_density"])
+        chosen = min(lines, key=lambda line: line["entropy"])["iteration"]
+        entropy = choices["entropy"]
+        self.assertEqual((entropy["iteration"], entropy["miou"]), (chosen, miou[chosen]))
+        self.assertAlmostEqual(entropy["regret"], max(miou.values()) - miou[chosen])
+        self.assertEqual((entropy["scored_on"], entropy["evaluated_on"]), ("target", "test"))
+        with self.assertRaisesRegex(intrada.PipelineError, "candidates_every"):
+            intrada.choices("p.toml", stages=["inter"])
+
     def test_frames_of_both_libraries_hold_the_same(self):
         if not (has("pandas") and has("polars")):
             self.skipTest("needs pandas and polars")
         both = [self.opened(frames=name) for name in ("pandas", "polars")]
-        for table in ("table", "parameters", "metrics", "iou", "images", "losses", "scores", "rankings"):
+        for table in ("table", "parameters", "metrics", "iou", "images", "losses", "candidates", "scores", "rankings"):
             one, other = (self.rows(getattr(pipeline, table)()) for pipeline in both)
             self.assertEqual(one, other, table)
 

@@ -15,6 +15,7 @@ macro_rules! talk {
 
 mod assess;
 mod cache;
+mod choices;
 mod compare;
 mod completions;
 mod counting;
@@ -104,6 +105,7 @@ enum Command {
     Why(why::Why),
     Compare(compare::Compare),
     Assess(assess::Assess),
+    Choices(choices::Choices),
     Graph(graph::Graph),
     History(history::History),
     Log(log::Log),
@@ -311,6 +313,7 @@ fn answer(command: Command) -> Answer {
         Command::Why(command) => command.answer(),
         Command::Compare(command) => command.answer(),
         Command::Assess(assess) => assess.answer(),
+        Command::Choices(command) => command.answer(),
         Command::Graph(command) => command.answer(),
         Command::History(command) => command.answer(),
         Command::Log(command) => command.answer(),

@@ -7,7 +7,9 @@ use std::collections::HashMap;
 
 use crate::digest::FileDigest;
 use crate::kind::OutputRole;
-use crate::pipeline::{DatasetId, MeasuredNetwork, Pipeline, Stage, StageId, Which};
+use crate::kind::choosing::Score;
+use crate::kind::training::CHOOSE_BY;
+use crate::pipeline::{DatasetId, MeasuredNetwork, Pipeline, Stage, StageId, Value, Which};
 use crate::results::image::{ImageScore, scores};
 use crate::results::metrics::{self, Best, Metrics, Row, Step};
 use crate::results::story::{self, Origin};
@@ -96,7 +98,7 @@ impl Found<'_> {
         (1..told.len()).filter_map(step).collect()
     }
 
-    /// A row per training, of its last and its best network, and a row per teacher.
+    /// A row per training, of its last and its best network, and a row per teacher and per network chosen without labels.
     fn rows(
         &self,
         dataset: Option<DatasetId>,
@@ -110,7 +112,7 @@ impl Found<'_> {
             let training = network.training();
             let of_training = |training| network.which.row(&self.session.pipeline.stage(training).name);
             let title = training.map_or_else(|| network.name.to_owned(), of_training);
-            let best = training.filter(|_| network.which != Which::Teacher);
+            let best = training.filter(|_| network.which.shares_row());
             let best = best.and_then(|training| self.best(training, dataset));
             let place = rows.iter().position(|row| row.name == title).unwrap_or_else(|| {
                 rows.push(Row { name: title.clone(), best, ..Row::default() });
@@ -171,10 +173,18 @@ fn place(stage: &Stage, role: OutputRole) -> Option<usize> {
     stage.outputs.iter().position(|output| output.role == role)
 }
 
-/// Names the data set on which each best network was chosen: its number isn't that of a method without labels.
+/// Says how each network was chosen that isn't the last: the number of one that labels have chosen isn't that of a method without
+/// labels.
 fn chosen(pipeline: &Pipeline, stage: &Stage) -> String {
     let line = |network: MeasuredNetwork<'_>| {
-        let (name, dataset) = (network.name, &pipeline.dataset(network.chosen_on?).name);
+        let name = network.name;
+        if network.which == Which::Chosen {
+            let training = pipeline.stage(network.training()?);
+            let dataset = &pipeline.dataset(pipeline.scored_on(training)?).name;
+            let score = training.parameter(CHOOSE_BY).and_then(Value::as_text).and_then(Score::find)?.words();
+            return Some(format!("  {name} was chosen by its {score} on {dataset}: without labels\n"));
+        }
+        let dataset = &pipeline.dataset(network.chosen_on?).name;
         Some(format!("  {name} was chosen by its mIoU on {dataset}: with labels\n"))
     };
     pipeline.measured_by(stage).filter_map(line).collect()

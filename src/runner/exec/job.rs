@@ -4,6 +4,7 @@
 //! another machine) reads it, works, and writes [`Event`]s as JSON lines on its standard output. Nothing of the graph, the
 //! keys or the cache's layout is in it: a worker gets paths to read from and one folder to write into.
 
+mod candidate;
 mod items;
 pub mod log;
 pub mod predict;
@@ -20,6 +21,7 @@ use super::attempt::Attempt;
 use crate::digest::FileDigest;
 use crate::kind::dataset::{Encoding, Margins, Orientation, Scaling};
 
+pub use candidate::{Candidate, Scores, choose};
 pub use items::{Items, Known, Part, made_on};
 
 /// The version of this contract. A worker refuses a job of another version: the two programs are built together.
@@ -59,6 +61,9 @@ pub const LOSSES: &str = "losses.jsonl";
 /// Where a training's evaluations are in its slot: a line each, and none is missing that an iteration whose losses are in
 /// their file came after.
 pub const EVALUATIONS: &str = "validation/evaluations.jsonl";
+
+/// Where the scores of a training's snapshots are in its slot, a [`Candidate`] each; as complete as [`EVALUATIONS`].
+pub const CANDIDATES: &str = "candidates/candidates.jsonl";
 
 /// Where a training's pictures are in its slot, laid out as in its output of this name. None is missing or in pieces that an
 /// iteration whose losses are in their file came after.

@@ -12,7 +12,9 @@ use super::provenance;
 use super::seeds::Repeated;
 use super::subject::{Found, Network};
 use crate::kind::Role;
+use crate::kind::choosing::Score;
 use crate::kind::dataset::Fit;
+use crate::kind::training::CHOOSE_BY;
 use crate::measures::plural;
 use crate::pipeline::{InputSource, Parameter, Stage, Value, Which};
 use crate::shown::{STAND_IN, is_harmful};
@@ -27,6 +29,7 @@ pub(super) fn card(network: &Network<'_>, usage: &str) -> String {
         (false, _) => "imported from a published file",
         (true, Which::Best) => "the best network of the training by mIoU on labelled images",
         (true, Which::Last) => "the network after the last step of the training",
+        (true, Which::Chosen) => "the network of the training that had the best score on images without labels",
         (true, Which::Teacher) => {
             "the teacher of the training: the average of its network over time, after the last step"
         }
@@ -107,6 +110,7 @@ fn results(network: &Network<'_>) -> String {
             (false, _) => "imported",
             (true, Which::Best) => "best",
             (true, Which::Last) => "last",
+            (true, Which::Chosen) => "chosen without labels",
             (true, Which::Teacher) => "teacher",
         };
         let this = if found.output == network.output { ", this file" } else { "" };
@@ -125,9 +129,8 @@ fn results(network: &Network<'_>) -> String {
     for class in &network.pipeline().classes {
         row(&inline(&class.name), &|found| percent(found.measured.iou.get(&class.name).copied().flatten()));
     }
-    if let Some(labelled) =
-        network.chosen_on().filter(|_| network.results.iter().any(|f| network.which(f.output) == Which::Best))
-    {
+    let has = |which: Which| network.results.iter().any(|found| network.which(found.output) == which);
+    if let Some(labelled) = network.chosen_on().filter(|_| has(Which::Best)) {
         let labelled = inline(labelled);
         let _ = write!(
             text,
@@ -135,7 +138,21 @@ fn results(network: &Network<'_>) -> String {
              method without target labels. *Last* was not chosen.\n"
         );
     }
+    if network.which(network.output) == Which::Chosen || has(Which::Chosen) {
+        text += &chosen_without_labels(network).unwrap_or_default();
+    }
     text
+}
+
+/// How the network was chosen that no label has chosen.
+fn chosen_without_labels(network: &Network<'_>) -> Option<String> {
+    let (pipeline, stage) = (network.pipeline(), network.stage());
+    let dataset = inline(&pipeline.dataset(pipeline.scored_on(stage)?).name);
+    let score = Score::find(stage.parameter(CHOOSE_BY)?.as_text()?)?.words();
+    Some(format!(
+        "\n*Chosen without labels* is the snapshot of the training with the best {score} on images of {dataset}, of which no label \
+         was read.\n"
+    ))
 }
 
 /// The seeds behind the numbers.

@@ -8,6 +8,7 @@
 pub mod cache;
 mod checkpoint_import;
 mod class_statistics;
+pub mod choosing;
 pub mod classes;
 mod command;
 pub mod dataset;
@@ -475,6 +476,8 @@ pub enum OutputRole {
     Losses,
     /// One line per evaluation during training.
     Evaluations,
+    /// One line per snapshot that a training scored without labels.
+    Candidates,
     /// Entropy per image.
     Scores,
     /// The most likely class of each pixel, one picture per image.
@@ -521,6 +524,7 @@ impl OutputRole {
             OutputRole::Discriminator => "a discriminator",
             OutputRole::Losses => "losses",
             OutputRole::Evaluations => "evaluations",
+            OutputRole::Candidates => "scores of snapshots",
             OutputRole::Scores => "scores",
             OutputRole::Predictions => "predictions",
             OutputRole::EntropyMaps => "entropy maps",

@@ -4,12 +4,13 @@
 //! AdvEnt (`advent/domain_adaptation/config.py`); where papers and code differ, they follow the code, except
 //! `parameter_repeats`, which follows the text. docs/migration.md lists both.
 
+use super::choosing::Score;
 use super::{Interval, KeySpec, Literal, Only, OutputRole, OutputSpec, ValueType};
 
 /// The methods with a discriminator.
 pub(super) const ADVERSARIAL: Only = Only::is("method", &["advent", "adaptsegnet"]);
 /// The trainings that use the target domain.
-pub(super) const ADAPTING: Only = Only::is("method", &["minent", "advent", "adaptsegnet"]).or(&ASKS_TEACHER);
+pub const ADAPTING: Only = Only::is("method", &["minent", "advent", "adaptsegnet"]).or(&ASKS_TEACHER);
 /// The methods of self-training with a teacher, whose defaults are those of DAFormer's and MIC's released code.
 const SELF_TRAINING: Only = Only::is("method", &["dacs", "daformer", "mic"]);
 /// The trainings that learn from a teacher's pseudo-labels.
@@ -25,6 +26,8 @@ pub const SOURCE_ONLY: &str = "source-only";
 pub const TARGET: &str = "target";
 /// The output that holds the network which was best on labelled images.
 pub const BEST: &str = "best";
+/// The output that holds the network which had the best score on images without labels.
+pub const CHOSEN: &str = "chosen";
 /// The output that holds the teacher.
 pub const TEACHER: &str = "teacher";
 /// The trainings with a feature distance.
@@ -37,6 +40,14 @@ pub const LABELLED: &str = "labelled";
 pub const SHARES: &str = "source_shares";
 /// The key of an intra training's own labels.
 pub(super) const PSEUDO_LABELLED: &str = "easy";
+/// The key of the images without labels on which a training scores its snapshots.
+pub const CANDIDATES: &str = "candidates";
+/// The key of the steps between two such snapshots.
+pub const CANDIDATES_EVERY: &str = "candidates_every";
+/// The key of the score by which one of them is chosen.
+pub const CHOOSE_BY: &str = "choose_by";
+/// The roles of the data set on which a training scores its snapshots; the first that it has counts.
+pub const SCORED_ON: [&str; 3] = [CANDIDATES, "target", "images"];
 /// Minimum side of an image for a discriminator, which halves it five times. `ml` repeats this number; a test of the worker
 /// compares them.
 pub const DISCRIMINATOR_SIDE: u32 = 32;
@@ -54,6 +65,8 @@ pub fn has_discriminator(method: &str) -> bool {
 const ENTROPY: Only = Only::is("method", &["minent"]);
 /// The trainings with intermediate evaluations.
 const VALIDATED: Only = Only::with("dataset");
+/// The trainings that choose a snapshot without labels.
+const CHOOSING: Only = Only::with(CANDIDATES_EVERY);
 const SGD: Only = Only::is("optimizer", &["sgd"]);
 /// The trainings that draw images by their rare classes.
 const RARE: Only = Only::on("rare_class_sampling");
@@ -500,6 +513,42 @@ pub const KEYS: &[KeySpec] = &[
     .only(VALIDATED)
     .origin("AdvEnt, config.py: SAVE_PRED_EVERY"),
     KeySpec::new(
+        CANDIDATES_EVERY,
+        COUNT,
+        "steps between snapshots that are scored on images without labels; the last step is always one. `<stage>.chosen` is then \
+         the snapshot with the best score, chosen without labels, while `<stage>` is the last one; default: none",
+    )
+    .optional()
+    .added()
+    .origin("none in AdvEnt"),
+    KeySpec::new(
+        CHOOSE_BY,
+        ValueType::Choice(Score::NAMES),
+        "the score that chooses; all three are computed and written to `candidates.jsonl`, so that they can be compared. A training \
+         with another one runs again, as its `chosen` is another network",
+    )
+    .or_text("soft-neighbourhood-density")
+    .added()
+    .only(CHOOSING)
+    .origin("Saito et al. 2021"),
+    KeySpec::new(
+        CANDIDATES,
+        ValueType::Dataset { labels: false },
+        "the images on which snapshots are scored, a `[datasets.…]`; default: the training's target, of an intra training the easy \
+         and the hard part. A training without target needs it",
+    )
+    .optional()
+    .added()
+    .only(CHOOSING),
+    KeySpec::new(
+        "candidates_images",
+        COUNT,
+        "how many of these images are looked at, evenly spaced over the data set; all if there are fewer",
+    )
+    .or_integer(50)
+    .added()
+    .only(CHOOSING),
+    KeySpec::new(
         "checkpoint_every",
         COUNT,
         "steps between checkpoints, from which an interrupted training resumes; default: about 20 seconds of work",
@@ -515,5 +564,7 @@ pub(super) const OUTPUTS: &[OutputSpec] = &[
     OutputSpec::folder("pictures", OutputRole::Snapshots),
     OutputSpec::file(BEST, "best.safetensors", OutputRole::Weights).only(VALIDATED).by_name(),
     OutputSpec::file("evaluations", "evaluations.jsonl", OutputRole::Evaluations).only(VALIDATED),
+    OutputSpec::file(CHOSEN, "chosen.safetensors", OutputRole::Weights).only(CHOOSING).by_name(),
+    OutputSpec::file("candidates", "candidates.jsonl", OutputRole::Candidates).only(CHOOSING),
     OutputSpec::file(TEACHER, "teacher.safetensors", OutputRole::Weights).only(TAUGHT).by_name(),
 ];

@@ -7,6 +7,7 @@
 mod about;
 mod across;
 mod cache;
+mod candidates;
 mod check;
 mod datasets;
 mod defaults;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{DatasetId, Format, InputSource, OutputId, Pipeline, Stage, StageId};
 use crate::kind::OutputRole;
-use crate::kind::training::{BEST, LABELLED, TARGET, TEACHER, is_learnt_from};
+use crate::kind::training::{BEST, CHOSEN, LABELLED, TARGET, TEACHER, is_learnt_from};
 
 /// A network that an evaluation measures.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum Which {
     Last,
     /// The best on labelled images.
     Best,
+    /// The one with the best score on images without labels.
+    Chosen,
     /// The last one's average over time.
     Teacher,
 }
@@ -40,6 +42,7 @@ impl Which {
     pub fn of(output: &str) -> Which {
         match output {
             BEST => Which::Best,
+            CHOSEN => Which::Chosen,
             TEACHER => Which::Teacher,
             _ => Which::Last,
         }
@@ -49,8 +52,14 @@ impl Which {
     pub fn row(self, training: &str) -> String {
         match self {
             Which::Last | Which::Best => training.to_owned(),
+            Which::Chosen => format!("{training}.{CHOSEN}"),
             Which::Teacher => format!("{training}.{TEACHER}"),
         }
+    }
+
+    /// Whether its row is that of its training, with the last and the best network.
+    pub fn shares_row(self) -> bool {
+        matches!(self, Which::Last | Which::Best)
     }
 }
 
@@ -60,7 +69,7 @@ impl MeasuredNetwork<'_> {
         self.output.map(|output| output.stage)
     }
 
-    /// Whether it is the best of its training, and not the last.
+    /// Whether labels have chosen it: it is the best of its training, and not the last.
     pub fn is_chosen(&self) -> bool {
         self.chosen_on.is_some()
     }

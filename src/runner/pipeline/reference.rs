@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use super::value::Value;
 use super::words::{expected, written};
+use crate::kind::choosing::Score;
 use crate::kind::losses::{LEARNING_RATE, LOSSES, Level, LossSpec};
 use crate::kind::{
     self, KeySpec, Kind, Literal, Only, Presence, Role, ValueType, Variant, cache, classes, dataset, execution,
@@ -73,7 +74,7 @@ fn tables() -> String {
     text += "### Keys of every stage\n\nHow it is run, for all kinds.\n\n";
     text += &(keys(&[execution::KEYS]) + "\n");
     text += &("### Keys of every training\n\n".to_owned() + &keys(&[training::KEYS]) + "\n");
-    text + &losses()
+    text + &losses() + &scores()
 }
 
 /// What stands in a training's `losses.jsonl`.
@@ -90,6 +91,23 @@ fn losses() -> String {
             Level::Aux => "auxiliary",
         };
         line(&mut text, format_args!("| `{name}` | {head} | {doc} | {unit} |"));
+    }
+    text + "\n"
+}
+
+/// What stands in a training's `candidates.jsonl`.
+fn scores() -> String {
+    let mut text = String::from(
+        "### Scores of snapshots\n\nWith `candidates_every`, `candidates.jsonl` has a line per snapshot: `iteration`, the number of \
+         steps done; the scores below, null if the network's output is not finite; `images`, how many images it was shown; \
+         `pixels`, how many of their pixels were drawn for the density. No label is read. Images and pixels are the same for all \
+         trainings on a data set. [paper.md](paper.md#scores-without-labels) has the equations and their sources. Each score can \
+         be good for a bad network: the [report](report.md) shows what the choice cost where there are labels.\n\n\
+         | score | measures | range | better |\n|---|---|---|---|\n",
+    );
+    for score in Score::ALL {
+        let better = if score.prefers_large() { "more" } else { "less" };
+        line(&mut text, format_args!("| `{}` | {} | {} | {better} |", score.key(), score.doc(), score.range()));
     }
     text + "\n"
 }

@@ -75,6 +75,7 @@ impl Resolver<'_> {
         }
         self.implied_images(&mut building);
         self.check_counted(&building);
+        self.check_candidates(&building);
         self.window(&mut building);
         self.check_mixed(&building);
         let Building { mut stage, model, .. } = building;

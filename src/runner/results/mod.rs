@@ -3,7 +3,9 @@
 //! Knows files and numbers, not how a screen or a page shows them.
 
 pub mod assess;
+pub mod choice;
 pub mod compare;
+pub mod correlation;
 pub mod evidence;
 pub mod image;
 pub mod made_with;

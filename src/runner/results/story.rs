@@ -48,7 +48,7 @@ impl Origin {
     }
 
     fn is_alike(&self, other: &Origin) -> bool {
-        self.is_chosen == other.is_chosen && (self.which == Which::Teacher) == (other.which == Which::Teacher)
+        self.is_chosen == other.is_chosen && self.which == other.which
     }
 
     fn is_derived_from(&self, other: &Origin) -> bool {
@@ -58,8 +58,8 @@ impl Origin {
 
 /// The indices of the baseline and of the judged network. The judged network is the last one that was derived from another, like
 /// intra training from the network that ranked the images, and the baseline its nearest ancestor; if there is no such pair, the
-/// last network and the nearest one before it. Both were selected in the same way, with labels or without, and both or none are
-/// teachers.
+/// last network and the nearest one before it. Both are the same network of their training: the last, the best, the one chosen
+/// without labels, or the teacher.
 pub fn compared(networks: &[Origin]) -> Option<(usize, usize)> {
     let nearest = |judged: usize, fits: &dyn Fn(&Origin) -> bool| {
         let is_one = |at: &usize| networks[judged].is_alike(&networks[*at]) && fits(&networks[*at]);
@@ -82,7 +82,7 @@ pub fn steps(networks: &[Origin]) -> Vec<usize> {
         steps.insert(0, base);
     }
     // An evaluation of teachers or of chosen networks is compared with the same baseline: it has no other.
-    let is_baseline = |at: &usize| networks[*at].is_source_only && !networks[*at].is_chosen;
+    let is_baseline = |at: &usize| networks[*at].is_source_only && networks[*at].which == Which::Last;
     let is_told = steps.iter().any(|at| networks[*at].is_source_only);
     if let Some(source_only) = (0..networks.len()).find(is_baseline).filter(|_| !is_told && !own.is_source_only) {
         steps.insert(0, source_only);
@@ -106,6 +106,17 @@ mod tests {
         assert_eq!(compared(&[from(0, &[]), best(0), from(1, &[])]), Some((0, 2)));
         assert_eq!(compared(&[from(0, &[]), best(0)]), None);
         assert_eq!(compared(&[from(0, &[])]), None);
+    }
+
+    #[test]
+    fn what_was_chosen_without_labels_is_compared_with_what_was_chosen_so_and_begins_with_source_only() {
+        let source_only = || Origin { is_source_only: true, ..from(0, &[]) };
+        let chosen = |training, came_from| Origin { which: Which::Chosen, ..from(training, came_from) };
+        let source_only_chosen = || Origin { which: Which::Chosen, ..source_only() };
+        let all = [source_only_chosen(), source_only(), from(1, &[]), chosen(1, &[]), from(2, &[1]), chosen(2, &[1])];
+        assert_eq!(compared(&all), Some((3, 5)));
+        assert_eq!(steps(&all), [1, 3, 5], "the last network of source-only, as of all methods");
+        assert_eq!(compared(&[source_only(), chosen(1, &[])]), None);
     }
 
     #[test]

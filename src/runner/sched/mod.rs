@@ -8,6 +8,7 @@ mod aside;
 mod attempt;
 mod behind;
 pub mod changes;
+pub mod choices;
 pub mod dry;
 mod dispatch;
 pub mod done;

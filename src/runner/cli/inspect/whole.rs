@@ -85,7 +85,7 @@ fn inputs(session: &Session, stage: &Stage) -> Vec<Json> {
     stage.inputs.iter().map(input).collect()
 }
 
-/// The networks that an evaluation measures: the name in its tables, and whether labels have chosen it.
+/// The networks that an evaluation measures: the name in its tables, and how it was chosen.
 fn networks(session: &Session, stage: &Stage) -> Vec<Json> {
     let network = |network: MeasuredNetwork<'_>| {
         let training = network.training().map(|training| session.pipeline.stage(training).name.clone());
@@ -94,6 +94,7 @@ fn networks(session: &Session, stage: &Stage) -> Vec<Json> {
             "training": training,
             "is_teacher": network.which == Which::Teacher,
             "is_chosen_with_labels": network.is_chosen(),
+            "is_chosen_without_labels": network.which == Which::Chosen,
         })
     };
     session.pipeline.measured_by(stage).map(network).collect()

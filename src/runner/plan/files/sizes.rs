@@ -15,7 +15,7 @@ use super::photographs::{Photograph, label_size};
 use crate::kind::dataset::{Fit, Margins};
 use crate::kind::model::{feature_stride, smallest_side};
 use crate::kind::training::{
-    DISCRIMINATOR_SIDE, FEATURE_DISTANCE, LABELLED, LEARNT_FROM, has_discriminator, is_learnt_from,
+    CANDIDATES, DISCRIMINATOR_SIDE, FEATURE_DISTANCE, LABELLED, LEARNT_FROM, has_discriminator, is_learnt_from,
 };
 use crate::pipeline::{Dataset, InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
 use crate::plan::margins;
@@ -199,8 +199,8 @@ fn stops(names: &str, is_certain: bool) -> String {
     format!("{names} {} at the first of them", if is_certain { "would stop" } else { "stops" })
 }
 
-/// The trainings among the readers that draw images of the data set, with its role in each. The data set of evaluations
-/// during a training doesn't count: it may have any size.
+/// The trainings among the readers that draw images of the data set, with its role in each. The data sets of looks at the network
+/// during a training don't count: these may have any size.
 fn trainings<'p>(
     pipeline: &'p Pipeline,
     dataset: &'p Dataset,
@@ -208,7 +208,7 @@ fn trainings<'p>(
 ) -> impl Iterator<Item = (&'p Stage, &'p str)> {
     let reads = move |input: &&crate::pipeline::Input| match input.from {
         InputSource::Dataset { dataset: id, .. } => {
-            input.role != "dataset" && pipeline.dataset(id).name == dataset.name
+            !["dataset", CANDIDATES].contains(&&*input.role) && pipeline.dataset(id).name == dataset.name
         }
         _ => false,
     };

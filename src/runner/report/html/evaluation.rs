@@ -5,7 +5,7 @@
 use super::training::{self, Evaluated};
 use super::workspace::Workspace;
 use crate::kind::OutputRole;
-use crate::pipeline::{StageId, Which};
+use crate::pipeline::StageId;
 use crate::results::image::{ImageScore, scores};
 use crate::results::metrics::{Measured, Metrics};
 use crate::results::story::{self, Origin};
@@ -68,7 +68,7 @@ fn evaluation(workspace: &Workspace, id: StageId) -> Option<Evaluation> {
         let training = network.training();
         let validated_on = training.and_then(|id| workspace.dataset_name(workspace.pipeline.stage(id), "dataset"));
         let best = training
-            .filter(|_| network.which != Which::Teacher)
+            .filter(|_| network.which.shares_row())
             .filter(|_| validated_on == Some(dataset.as_str()))
             .and_then(|training| training::best(&training::evaluations(workspace, training)));
         let chosen_on = network.chosen_on.map(|id| workspace.pipeline.dataset(id).name.clone());

@@ -12,6 +12,7 @@ mod agreement;
 pub mod assess;
 mod certainty;
 mod chart;
+mod choice;
 mod confusion;
 mod difficulty;
 mod document;
@@ -52,6 +53,7 @@ use serde_json::json;
 
 use crate::kind::OutputRole;
 use crate::pipeline::Class;
+use crate::results::choice::Chosen;
 
 /// The content of a report.
 pub struct Page {
@@ -63,6 +65,7 @@ pub struct Page {
     results: Vec<evaluation::Evaluation>,
     settings: Vec<sweep::Setting>,
     trainings: Vec<training::Training>,
+    choices: Vec<Chosen>,
     snapshots: Vec<snapshots::Snapshots>,
     images: Vec<images::Images>,
     pictures: Vec<pictures::Shown>,
@@ -121,6 +124,7 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
         results,
         settings,
         trainings,
+        choices: choice::gather(workspace),
         snapshots: snapshots::gather(workspace, &mut photographs),
         certainties,
         agreements,
@@ -185,6 +189,7 @@ impl Page {
             ("results", "Results", results::render(&self.results, classes)),
             ("certainty", "Certainty", self.results.is_empty().then(certainty).flatten()),
             ("training", "Training", training::render(&self.trainings, &snapshots)),
+            ("choice", "Choice without labels", choice::render(&self.choices)),
             ("ranking", "Ranking", ranking::render(&self.rankings, classes)),
             ("difficulty", "Difficulty", difficulty::render(&self.images, &self.rankings, classes.len())),
             ("pseudo-labels", "Pseudo-labels", pseudo_labels::render(&self.pseudo_labels, &truths, classes)),
@@ -228,6 +233,7 @@ impl Page {
             "stages": self.stages.iter().map(stage).collect::<Vec<_>>(),
             "rankings": self.rankings.iter().map(ranking).collect::<serde_json::Map<_, _>>(),
             "evaluations": self.results.iter().map(evaluation).collect::<serde_json::Map<_, _>>(),
+            "choices": self.choices.iter().map(choice::data).collect::<serde_json::Map<_, _>>(),
         })
     }
 }

@@ -8,7 +8,7 @@ use super::confusion;
 use super::evaluation::{Evaluation, IN_FULL, Model, anchor};
 use super::markup::{percent, signed, swatch};
 use crate::measures::{count, plural};
-use crate::pipeline::Class;
+use crate::pipeline::{Class, Which};
 use crate::results::metrics::Measured;
 
 /// The maximum number of evaluations shown open; the sweep's table links to each.
@@ -122,6 +122,7 @@ fn head(at: usize, model: &Model, is_judged: bool) -> Markup {
         th.judged[is_judged] scope="col" {
             span class={ "key n" (at % 8) (long) } { (model.name) }
             @if model.chosen_on.is_some() { br; small { "chosen with labels" } }
+            @if model.origin.which == Which::Chosen { br; small { "chosen without labels" } }
             @if model.origin.has_target_labels { br; small { "learnt from target labels" } }
         }
     }

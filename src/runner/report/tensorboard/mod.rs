@@ -1,6 +1,6 @@
 //! Event files for TensorBoard: a training's own files in TensorBoard's format.
 //!
-//! Made from `losses.jsonl`, `evaluations.jsonl` and pictures; adds nothing to those. So events are views, not outputs of a
+//! Made from `losses.jsonl`, `evaluations.jsonl`, `candidates.jsonl` and pictures; adds nothing to those. So events are views, not outputs of a
 //! stage: they are part of no key, and deleting them loses nothing. During a training events are written in pieces, which
 //! together are the same bytes as the whole. Writes no file.
 
@@ -12,6 +12,8 @@ use std::iter::Peekable;
 
 use serde_json::Value;
 
+use crate::exec::job::Candidate;
+use crate::kind::choosing::Score;
 use crate::kind::losses::LEARNING_RATE;
 use crate::pipeline::Value as Parameter;
 use hparams::{put_end, put_start};
@@ -84,6 +86,16 @@ impl Events {
         self.scalars(step, mean.into_iter().chain(classes));
     }
 
+    /// A line of a `candidates.jsonl` as `candidates/<score>`.
+    fn candidate(&mut self, step: u64, row: &Value) {
+        let Ok(candidate) = serde_json::from_value::<Candidate>(row.clone()) else { return };
+        let scores = Score::ALL.into_iter();
+        self.scalars(
+            step,
+            scores.filter_map(|score| Some((format!("candidates/{}", score.name()), candidate.score(score)?))),
+        );
+    }
+
     fn scalars(&mut self, step: u64, scalars: impl Iterator<Item = (String, f64)>) {
         let mut summary = Vec::new();
         scalars.for_each(|(tag, scalar)| put_scalar(&mut summary, &tag, scalar));
@@ -97,6 +109,15 @@ impl Events {
     }
 }
 
+/// What a training found when it looked at its network, a line each.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Looks<'a> {
+    /// The whole `evaluations.jsonl`.
+    pub evaluations: &'a str,
+    /// The whole `candidates.jsonl`.
+    pub candidates: &'a str,
+}
+
 /// How much of a training's files has been converted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Progress {
@@ -106,32 +127,34 @@ pub struct Progress {
     pub iterations: u64,
     /// Lines of `evaluations.jsonl`.
     evaluations: usize,
+    /// Lines of `candidates.jsonl`.
+    candidates: usize,
     /// The iteration of the last pictures.
     pub pictures: u64,
 }
 
 impl Progress {
     /// Adds new data: `losses` is the content of `losses.jsonl` after [`Progress::losses`], possibly ending in half a line,
-    /// `evaluations` the whole `evaluations.jsonl` and `pictures` those after [`Progress::pictures`], both read after it.
+    /// `looks` those of all iterations and `pictures` those after [`Progress::pictures`], both read after it.
     /// Ignores invalid lines.
     ///
-    /// An evaluation comes after the losses of its iterations and before those of the next one, and so do pictures. Both
-    /// are written before the next iteration's losses, so the order doesn't depend on the pieces. Until then pictures may
+    /// A look comes after the losses of its iterations and before those of the next one, and so do pictures. Both are
+    /// written before the next iteration's losses, so the order doesn't depend on the pieces. Until then pictures may
     /// be incomplete, so they wait for those losses, or for [`Progress::end`].
-    pub fn follow(&mut self, losses: &[u8], evaluations: &str, pictures: &Pictures, events: &mut Events) {
+    pub fn follow(&mut self, losses: &[u8], looks: Looks, pictures: &Pictures, events: &mut Events) {
         let whole = losses.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         self.losses += whole as u64;
-        let lines = evaluations.lines().enumerate().skip(self.evaluations);
-        let mut pending = lines.filter_map(|(line, text)| Some((line, serde_json::from_str(text).ok()?))).peekable();
+        let mut evaluations = pending(looks.evaluations, self.evaluations);
+        let mut candidates = pending(looks.candidates, self.candidates);
         let rows = losses[..whole].split(|byte| *byte == b'\n');
         for row in rows.filter_map(|line| serde_json::from_slice::<BTreeMap<String, Value>>(line).ok()) {
             let iteration = row.get("iteration").and_then(Value::as_u64).unwrap_or(0);
-            self.evaluated(iteration, &mut pending, events);
+            self.looked(iteration, &mut evaluations, &mut candidates, events);
             self.pictured(iteration, pictures, events);
             events.losses(iteration, &row);
             self.iterations = iteration + 1;
         }
-        self.evaluated(self.iterations, &mut pending, events);
+        self.looked(self.iterations, &mut evaluations, &mut candidates, events);
     }
 
     /// Adds the remaining pictures of a finished training.
@@ -148,19 +171,30 @@ impl Progress {
         self.pictures = upto.last().map_or(0, |(iteration, _)| *iteration).max(self.pictures);
     }
 
-    /// Adds the evaluations up to this iteration.
-    fn evaluated(
+    /// Adds the looks up to this iteration.
+    fn looked(
         &mut self,
         iterations: u64,
-        pending: &mut Peekable<impl Iterator<Item = (usize, Value)>>,
+        evaluations: &mut Peekable<impl Iterator<Item = (usize, Value)>>,
+        candidates: &mut Peekable<impl Iterator<Item = (usize, Value)>>,
         events: &mut Events,
     ) {
         let done = |row: &Value| row["iteration"].as_u64().unwrap_or(0);
-        while let Some((line, row)) = pending.next_if(|(_, row)| done(row) <= iterations) {
+        while let Some((line, row)) = evaluations.next_if(|(_, row)| done(row) <= iterations) {
             events.evaluation(done(&row), &row);
             self.evaluations = line + 1;
         }
+        while let Some((line, row)) = candidates.next_if(|(_, row)| done(row) <= iterations) {
+            events.candidate(done(&row), &row);
+            self.candidates = line + 1;
+        }
     }
+}
+
+/// The valid lines after the first ones, with their numbers.
+fn pending(text: &str, first: usize) -> Peekable<impl Iterator<Item = (usize, Value)>> {
+    let lines = text.lines().enumerate().skip(first);
+    lines.filter_map(|(line, text)| Some((line, serde_json::from_str(text).ok()?))).peekable()
 }
 
 #[cfg(test)]

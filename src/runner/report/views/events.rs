@@ -19,7 +19,7 @@ use crate::graph::StageGraph;
 use crate::kind::OutputRole;
 use crate::pipeline::{Pipeline, StageId, Value};
 use crate::plain;
-use crate::report::tensorboard::{Events, Progress, REVISION};
+use crate::report::tensorboard::{Events, Looks, Progress, REVISION};
 use crate::results::map::{Map, Palette, class_palette, viridis};
 use crate::results::metrics::Metrics;
 use crate::store::{Store, Trace};
@@ -67,9 +67,10 @@ struct Growing {
 }
 
 /// The source of events.
-const SHOWN: [OutputRole; 6] = [
+const SHOWN: [OutputRole; 7] = [
     OutputRole::Losses,
     OutputRole::Evaluations,
+    OutputRole::Candidates,
     OutputRole::Metrics,
     OutputRole::Snapshots,
     OutputRole::EntropyMaps,
@@ -138,7 +139,8 @@ impl EventFiles {
         let slot = self.store.slot(running.key);
         let mut progress = running.growing.as_ref().map_or_else(Progress::default, |growing| growing.progress);
         let losses = beyond(&slot.path().join(job::LOSSES), progress.losses);
-        let evaluations = plain::read_to_string(&slot.path().join(job::EVALUATIONS)).unwrap_or_default();
+        let lines = |file: &str| plain::read_to_string(&slot.path().join(file)).unwrap_or_default();
+        let (evaluations, candidates) = (lines(job::EVALUATIONS), lines(job::CANDIDATES));
         let files = below(&slot.path().join(job::PICTURES));
         let pictures = pictures(files, progress.pictures, &self.palette, |path| plain::read(path).ok());
         if !slot.exists() {
@@ -148,7 +150,8 @@ impl EventFiles {
         // A file after a failed write must not be continued.
         let growing = running.growing.take();
         let mut events = if growing.is_none() { beginning(&stage.settings) } else { Events::default() };
-        progress.follow(&losses, &evaluations, &pictures, &mut events);
+        let looks = Looks { evaluations: &evaluations, candidates: &candidates };
+        progress.follow(&losses, looks, &pictures, &mut events);
         let file = match growing {
             None => {
                 EventFile::begin(&stage.folder, content(running.key, &self.palette, &stage.settings), events.bytes())?
@@ -213,10 +216,13 @@ impl Stage {
             files.sort();
             files
         };
-        let (losses, evaluations) = (bytes(OutputRole::Losses), bytes(OutputRole::Evaluations));
+        let losses = bytes(OutputRole::Losses);
+        let lines = |role: OutputRole| String::from_utf8_lossy(&bytes(role)).into_owned();
+        let (evaluations, candidates) = (lines(OutputRole::Evaluations), lines(OutputRole::Candidates));
         let losses = losses.get(progress.losses as usize..).unwrap_or_default();
         let pictures = pictures(files(OutputRole::Snapshots), progress.pictures, palette, read);
-        progress.follow(losses, &String::from_utf8_lossy(&evaluations), &pictures, events);
+        let looks = Looks { evaluations: &evaluations, candidates: &candidates };
+        progress.follow(losses, looks, &pictures, events);
         progress.end(&pictures, events);
         for (path, object) in spread(&files(OutputRole::EntropyMaps), ENTROPY_MAPS) {
             let map = read(object).and_then(|bytes| Map::decode(&bytes));

@@ -14,6 +14,7 @@ use super::advice::{Cut, Origin};
 use super::finding::Finding;
 use crate::measures::count;
 use crate::pipeline::Class;
+use crate::results::correlation::spearman;
 
 /// Mean entropy, of at most 1: a trained network is less confident than this at the edges of objects alone.
 const CERTAIN: f64 = 0.005;
@@ -81,7 +82,7 @@ pub(super) fn unlike_splits(rankings: &[Ranking]) -> Option<Finding> {
 /// A network whose entropy is higher on the images that it segments better.
 pub(super) fn inverted(images: &Images, network: &str, classes: usize) -> Option<Finding> {
     let points = difficulty::points(images, network, classes);
-    let rho = difficulty::spearman(&points)?;
+    let rho = spearman(&points)?;
     (rho > difficulty::by_chance(points.len())).then(|| Finding {
         found: format!(
             "entropy ranks the images of {} the wrong way round: with {network} the images of high entropy have the higher mIoU \

@@ -9,6 +9,7 @@ use crate::digest::ArtifactDigest;
 use crate::event::runs;
 use crate::kind::Role;
 use crate::pipeline::{About, Coordinate, InputSource, Parameter, Value};
+use crate::results::choice::tests::CANDIDATES;
 use crate::sched::recorded;
 use crate::store::{Trace, TracedOutput};
 
@@ -40,6 +41,8 @@ method = "source-only"
 model = "small"
 source = "source"
 dataset = "source"
+candidates_every = 1
+candidates = "target"
 iterations = 4
 [stages.inter]
 kind = "inter-training"
@@ -79,7 +82,8 @@ fn named(tail: &str, is_evaluated: bool) -> Scene {
         scene.pipeline.stages.iter().map(|stage| (stage.name.clone(), stage.family.replace(tail, ""))).collect();
     for (stage, family) in &stages {
         match family.as_str() {
-            "before" | "inter" => scene.place(stage, &trained(tail)),
+            "before" => scene.place(stage, &[&trained(tail)[..], &[("candidates", Scene::file(CANDIDATES))]].concat()),
+            "inter" => scene.place(stage, &trained(tail)),
             "entropy" | "again" => scene.place(stage, &looked(tail)),
             "rank" => {
                 scene.place(stage, &[("ranking", Scene::file(table("score,split", "0.1,easy", "0.2,hard", tail)))])
@@ -333,13 +337,14 @@ fn is_unmoved(is_evaluated: bool, sections: &[&str], words: &[&str]) {
 
 #[test]
 fn no_name_changes_an_element_of_a_page_with_results() {
-    let all = ["findings", "sweep", "results", "training", "ranking", "difficulty", "pseudo-labels", "pictures"];
+    let all =
+        ["findings", "sweep", "results", "training", "choice", "ranking", "difficulty", "pseudo-labels", "pictures"];
     let rest = ["images", "networks", "pipeline", "history", "provenance"];
     is_unmoved(true, &[&all[..], &rest].concat(), &["word", "best", "broke"]);
 }
 
 #[test]
 fn no_name_changes_an_element_of_a_page_without_results_and_with_a_failure() {
-    let all = ["findings", "certainty", "training", "ranking", "pseudo-labels", "images", "networks"];
+    let all = ["findings", "certainty", "training", "choice", "ranking", "pseudo-labels", "images", "networks"];
     is_unmoved(false, &[&all[..], &["pipeline", "history", "provenance"]].concat(), &["help", "file"]);
 }

@@ -27,6 +27,8 @@ source = "source"
 iterations = 6
 dataset = "source"
 evaluate_every = 2
+candidates_every = 2
+candidates = "source"
 "#;
 
 struct Scene {
@@ -46,6 +48,11 @@ fn losses(iterations: u64) -> String {
 fn evaluations(iterations: u64) -> String {
     let line = |i| format!("{{\"iteration\":{i},\"miou\":0.25,\"iou\":{{}}}}\n");
     (1..=iterations).filter(|i| i % 2 == 0).map(line).collect()
+}
+
+fn candidates(iterations: u64) -> String {
+    let scores = "\"soft_neighbourhood_density\":1.5,\"entropy\":0.5,\"agreement\":0.5,\"images\":4,\"pixels\":400";
+    (1..=iterations).filter(|i| i % 2 == 0).map(|i| format!("{{\"iteration\":{i},{scores}}}\n")).collect()
 }
 
 /// A map of two classes, grey.
@@ -72,7 +79,9 @@ fn whole(scene: &Scene) -> Vec<u8> {
     let colours = class_palette(&scene.pipeline.classes);
     let picture = vec![("pictures/a/prediction".to_owned(), Map::decode(&map()).unwrap().png(&colours))];
     let pictures = [3, 6].map(|iteration| (iteration, picture.clone())).into();
-    progress.follow(losses(6).as_bytes(), &evaluations(6), &pictures, &mut events);
+    let (evaluations, candidates) = (evaluations(6), candidates(6));
+    let looks = Looks { evaluations: &evaluations, candidates: &candidates };
+    progress.follow(losses(6).as_bytes(), looks, &pictures, &mut events);
     progress.end(&pictures, &mut events);
     events.success(6);
     events.bytes().to_vec()
@@ -104,10 +113,13 @@ impl Scene {
     /// The training has done this many iterations.
     fn train(&self, name: &str, iterations: u64) {
         let slot = self.store.slot(key(name));
-        let evaluated = slot.path().join(job::EVALUATIONS);
-        fs::create_dir_all(evaluated.parent().unwrap()).unwrap();
+        let [evaluated, scored] = [job::EVALUATIONS, job::CANDIDATES].map(|file| slot.path().join(file));
+        for file in [&evaluated, &scored] {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+        }
         fs::write(slot.path().join(job::LOSSES), losses(iterations)).unwrap();
         fs::write(evaluated, evaluations(iterations)).unwrap();
+        fs::write(scored, candidates(iterations)).unwrap();
         draw(&slot.path().join(job::PICTURES), iterations);
     }
 
@@ -115,11 +127,12 @@ impl Scene {
     fn publish(&self, name: &str) {
         let hold = self.store.hold().unwrap();
         let mut trace = Trace::new(key(name), "p", "inter", "inter-training", serde_json::Value::Null);
-        let outputs = ["losses", "evaluations", "pictures"];
+        let outputs = ["losses", "evaluations", "candidates", "pictures"];
         let paths = outputs.map(|output| self.dir.path().join(output));
         fs::write(&paths[0], losses(6)).unwrap();
         fs::write(&paths[1], evaluations(6)).unwrap();
-        draw(&paths[2], 6);
+        fs::write(&paths[2], candidates(6)).unwrap();
+        draw(&paths[3], 6);
         for (output, path) in outputs.into_iter().zip(paths) {
             let artifact = self.store.insert(&path, Take::Move).unwrap();
             trace.outputs.push(TracedOutput { name: output.into(), path: output.into(), artifact });
