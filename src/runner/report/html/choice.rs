@@ -112,7 +112,7 @@ fn curve(choice: &Choice, score: Score) -> Markup {
     match x.zip(y) {
         Some((x, y)) => {
             let (dots, points) = (thinned(&points), thinned(&points));
-            draw(&title, &[Line { name: title.clone(), points, dots, marked }], x, y.wider(), &[])
+            draw(&title, &[Line { name: title.clone(), points, dots, marked, ..Line::default() }], x, y.wider(), &[])
         }
         None => html! { figure.none { figcaption { (title) ": none, as the network has diverged" } } },
     }
