@@ -484,7 +484,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = work(job(folder.path()));
         let mut items = ItemWriter::<u8>::begin(&first, "images", &outputs).unwrap();
-        let mut add = |items: &mut ItemWriter<u8>, index: usize, output: &str| {
+        let add = |items: &mut ItemWriter<u8>, index: usize, output: &str| {
             let file = format!("{output} of {index}").into_bytes();
             let add = |found: &mut u8| {
                 *found += 1;

@@ -189,6 +189,7 @@ fn a_name_stands_for_the_output_that_fits_and_weights_bring_their_network() {
         parameters(&pipeline, "evaluate"),
         [
             "overlays 8",
+            "predictions false",
             "flip_test false",
             r#"model.inter.arch "small""#,
             "model.inter.multi_level true",
@@ -215,7 +216,7 @@ fn weights_come_from_files_too_and_one_of_several_is_called_after_its_file() {
     assert_eq!(inputs(&pipeline, "intra")[2], "weights ← published/gta2city.v2 after 0");
     assert_eq!(inputs(&pipeline, "evaluate")[1], "weights.gta2city.v2 ← published/gta2city.v2.pth after 0");
     assert_eq!(
-        parameters(&pipeline, "evaluate")[2..6],
+        parameters(&pipeline, "evaluate")[3..7],
         [
             r#"model.inter.arch "small""#,
             "model.inter.multi_level true",

@@ -45,8 +45,9 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
             Some(Keep::of(&predictions, &entropy, names.clone(), work.class_count()?, share)?)
         }
     };
+    let is_partial = keep.is_some();
     let histogram = pseudo_label::write(&predictions, names, keep, &colours, &labels, &colour)?;
-    if keep.is_some() {
+    if is_partial {
         lay_out(work, &images, &labels)?;
     }
     let labelled = 100.0 * histogram.labelled();

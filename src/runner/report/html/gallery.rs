@@ -359,10 +359,19 @@ fn one(at: usize, gallery: &Gallery) -> Markup {
         noscript {
             div.wide {
                 table {
-                    thead { tr { th { "image" } @for column in gallery.numbers() { th { (column.title) br; small { (column.unit) } } } } }
+                    thead {
+                        tr {
+                            th { "image" }
+                            @for column in gallery.numbers() { th { (column.title) br; small { (column.unit) } } }
+                        }
+                    }
                     tbody {
                         @for image in 0..gallery.images.len().min(PLAIN) {
-                            tr { td { (gallery.images[image]) } @for column in gallery.numbers() { td { (column.shown(image)) } } } "\n"
+                            tr {
+                                td { (gallery.images[image]) }
+                                @for column in gallery.numbers() { td { (column.shown(image)) } }
+                            }
+                            "\n"
                         }
                     }
                 }

@@ -163,7 +163,7 @@ fn one(images: &Images, row: &Row, places: &[BTreeMap<&str, usize>], scale: &Sca
         let about = format!("{what} of {image}");
         let picture = map.map(|map| element(&map, scale, &about));
         let class = class.filter(|_| picture.is_some());
-        html! { td.judged[judged == Some(what)] data-title=(what) { (cell(class, picture, &about, below)) } }
+        html! { td class=[(judged == Some(what)).then_some("judged")] data-title=(what) { (cell(class, picture, &about, below)) } }
     };
     let predicted = |(network, places): (&String, &BTreeMap<&str, usize>)| {
         let place = places.get(image.as_str()).map(|place| format!(", {place} of {}", count(places.len() as u64)));

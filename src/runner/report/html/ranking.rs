@@ -212,7 +212,9 @@ fn one(ranking: &Ranking, classes: &[Class]) -> Part {
 fn slider(ranking: &Ranking) -> Markup {
     let [command, rest] = &ranking.command;
     html! {
-        div.lambda.noprint.scripted hidden data-ranking=(ranking.name) data-scale=(ranking.scale) data-command=(command) data-rest=(rest) {
+        div.lambda.noprint.scripted hidden data-ranking=(ranking.name) data-scale=(ranking.scale)
+            data-command=(command) data-rest=(rest)
+        {
             label { "another λ " input type="range" min="0.01" max="0.99" step="0.01" value=(ranking.lambda); }
             " "
             output { "where it would cut, and which images would change sides" }

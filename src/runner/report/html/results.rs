@@ -115,11 +115,16 @@ fn judged(evaluation: &Evaluation) -> Option<usize> {
     evaluation.compared().map(|(_, judged)| judged)
 }
 
+/// The class of the cells of the network with this index.
+fn class(judged: Option<usize>, at: usize) -> Option<&'static str> {
+    (judged == Some(at)).then_some("judged")
+}
+
 /// The header of a network's column.
 fn head(at: usize, model: &Model, is_judged: bool) -> Markup {
     let long = if model.name.chars().count() > LONG { " long" } else { "" };
     html! {
-        th.judged[is_judged] scope="col" {
+        th class=[is_judged.then_some("judged")] scope="col" {
             span class={ "key n" (at % 8) (long) } { (model.name) }
             @if model.chosen_on.is_some() { br; small { "chosen with labels" } }
             @if model.origin.which == Which::Chosen { br; small { "chosen without labels" } }
@@ -138,7 +143,7 @@ fn row(evaluation: &Evaluation, name: &Markup, of: impl Fn(&Measured) -> Option<
         tr data-iou=(number(last.map(|share| 100.0 * share))) data-gain=(number(gain)) {
             th scope="row" { (name) }
             td { (bars(&shares)) }
-            @for (at, share) in shares.iter().enumerate() { td.judged[judged == Some(at)] { (percent(*share)) } }
+            @for (at, share) in shares.iter().enumerate() { td class=[class(judged, at)] { (percent(*share)) } }
             @if evaluation.compared().is_some() { td.gain { (gain.map_or("–".to_owned(), signed)) } }
         }
         "\n"
@@ -172,8 +177,10 @@ fn best(evaluation: &Evaluation) -> Markup {
             td {}
             @for (at, model) in evaluation.models.iter().enumerate() {
                 @match &model.best {
-                    Some(best) => td.judged[judged == Some(at)] { (percent(Some(best.miou))) br; small { "at " (count(best.iteration)) } },
-                    None => td.judged[judged == Some(at)] { "–" },
+                    Some(best) => td class=[class(judged, at)] {
+                        (percent(Some(best.miou))) br; small { "at " (count(best.iteration)) }
+                    },
+                    None => td class=[class(judged, at)] { "–" },
                 }
             }
             @if evaluation.compared().is_some() { td.gain {} }

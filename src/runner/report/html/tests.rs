@@ -406,7 +406,7 @@ fn every_evaluated_image_is_listed_with_its_numbers_and_the_classes_of_its_label
 
 #[test]
 fn a_table_whose_thumbnails_are_of_other_images_is_shown_without_them() {
-    let mut scene = evaluated();
+    let mut scene = Scene::new();
     let layout = serde_json::json!({ "columns": 10, "rows": 10, "cell": [8, 8], "sizes": [[8, 4]] });
     let lines = "{\"image\":\"a\",\"miou\":{\"before\":0.5,\"inter\":0.5}}\n{\"image\":\"b\",\"miou\":{\"before\":0.5,\"inter\":0.5}}\n";
     let thumbnails = vec![
