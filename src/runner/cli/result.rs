@@ -9,6 +9,7 @@ use crate::digest::FileDigest;
 use crate::kind::OutputRole;
 use crate::kind::choosing::Score;
 use crate::kind::training::CHOOSE_BY;
+use crate::label::sample::{self, Measured};
 use crate::pipeline::{DatasetId, MeasuredNetwork, Pipeline, Stage, StageId, Value, Which};
 use crate::results::image::{ImageScore, scores};
 use crate::results::metrics::{self, Best, Metrics, Row, Step};
@@ -74,21 +75,49 @@ impl Found<'_> {
         let rows = self.rows(dataset, &networks, &metrics, &before);
         let steps = self.steps(id, &networks, &metrics);
         let summary = metrics::summary(named, &rows, &steps, self.is_one_seed(&networks));
-        Some(table + &chosen(pipeline, stage) + &self.supervised(&networks) + &summary)
+        let estimate = self.estimate(id, dataset, &networks, &metrics);
+        Some(table + &chosen(pipeline, stage) + &self.supervised(&networks) + &summary + &estimate)
+    }
+
+    /// What results on images that `label` has chosen say about all images of their data set; empty for other data sets.
+    fn estimate(
+        &self,
+        id: StageId,
+        dataset: Option<DatasetId>,
+        networks: &[MeasuredNetwork<'_>],
+        metrics: &Metrics,
+    ) -> String {
+        let pipeline = &self.session.pipeline;
+        let Some(dataset) = dataset.map(|dataset| pipeline.dataset(dataset)) else { return String::new() };
+        let Some(sample) = sample::of(&pipeline.root, dataset) else { return String::new() };
+        let lines = self.lines(id);
+        let has_learnt = |network: &MeasuredNetwork<'_>| {
+            let ancestors = network.training().map(|training| self.session.graph.ancestors(&[training]));
+            let names = ancestors.map(|ancestors| pipeline.target_labels(&ancestors)).unwrap_or_default();
+            let sets = pipeline.datasets.iter().filter(|set| names.contains(&set.name.as_str()));
+            sets.into_iter().any(|set| sample::overlap(set, dataset))
+        };
+        let pixels: Vec<ByImage> = networks.iter().map(|network| pixels_of(&lines, network)).collect();
+        let measured = networks.iter().zip(&pixels).filter_map(|(network, pixels)| {
+            let miou = metrics.get(network.name)?.miou?;
+            Some(Measured { name: network.name, miou, pixels, has_learnt: has_learnt(network) })
+        });
+        sample.told(&measured.collect::<Vec<_>>())
+    }
+
+    /// What an evaluation knows of each image.
+    fn lines(&self, id: StageId) -> Vec<ImageScore> {
+        let table = self.object(id, OutputRole::ImageScores).and_then(|object| self.session.store.read(object).ok()?);
+        scores(&String::from_utf8_lossy(&table.unwrap_or_default())).collect()
     }
 
     /// What each step of the adaptation gave on these images.
     fn steps(&self, id: StageId, networks: &[MeasuredNetwork<'_>], metrics: &Metrics) -> Vec<Step> {
-        let table = self.object(id, OutputRole::ImageScores).and_then(|object| self.session.store.read(object).ok()?);
-        let lines: Vec<ImageScore> = scores(&String::from_utf8_lossy(&table.unwrap_or_default())).collect();
+        let lines = self.lines(id);
         let (pipeline, graph) = (&self.session.pipeline, &self.session.graph);
         let origins: Vec<Origin> = networks.iter().map(|network| Origin::of(pipeline, graph, network)).collect();
         let told = story::steps(&origins);
-        let pixels = |at: &usize| -> ByImage {
-            let line = |line: &ImageScore| Some((line.image.clone(), line.pixels(networks[*at].name)?));
-            lines.iter().filter_map(line).collect()
-        };
-        let pixels: Vec<ByImage> = told.iter().map(pixels).collect();
+        let pixels: Vec<ByImage> = told.iter().map(|at| pixels_of(&lines, &networks[*at])).collect();
         let network = |place: usize| Some((metrics.get(networks[told[place]].name)?.miou?, &pixels[place]));
         let step = |place: usize| {
             let difference = Difference::of(&[Pair { base: network(place - 1)?, own: network(place)? }])?;
@@ -167,6 +196,12 @@ impl Found<'_> {
         let place = place(self.session.pipeline.stage(id), role)?;
         self.ended.artifacts.get(&id)?.get(place).map(|artifact| artifact.object)
     }
+}
+
+/// A network's pixels by image.
+fn pixels_of(lines: &[ImageScore], network: &MeasuredNetwork<'_>) -> ByImage {
+    let line = |line: &ImageScore| Some((line.image.clone(), line.pixels(network.name)?));
+    lines.iter().filter_map(line).collect()
 }
 
 fn place(stage: &Stage, role: OutputRole) -> Option<usize> {

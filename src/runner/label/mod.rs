@@ -17,6 +17,7 @@ mod names;
 mod photograph;
 pub mod pool;
 pub mod read;
+pub mod sample;
 pub mod taken;
 
 use std::collections::{BTreeMap, BTreeSet};

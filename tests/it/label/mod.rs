@@ -213,6 +213,29 @@ fn twenty_images_go_out_and_come_back_corrected_into_a_training_whose_key_names_
     space.run("p.toml inter");
     let notes = space.intrada("log p.toml inter").stdout + &space.intrada("inspect p.toml inter").stdout;
     assert!(notes.contains("learns from labels of labelled (20 images)"), "{notes}");
+    // Only the images drawn at random give an estimate, and none for a network that has learnt from them.
+    let estimates = |list: &str| {
+        let dataset =
+            datasets.split("\n\n").find(|part| part.contains(list)).unwrap().replace("[datasets.", "[datasets.on-");
+        let name = dataset.split(['[', ']']).nth(1).unwrap().strip_prefix("datasets.").unwrap().to_owned();
+        let stages = format!(
+            "\n[stages.estimate]\nkind = \"evaluation\"\nweights = \"inter\"\ndataset = \"{name}\"\noverlays = 0\n"
+        );
+        space.write("before.toml", format!("{before}{dataset}{stages}"));
+        space.write("after.toml", format!("{with}{datasets}{dataset}{stages}"));
+        ["before.toml", "after.toml"].map(|file| {
+            let ran = space.intrada(&format!("run {file}"));
+            done(&ran);
+            ran.stdout + &ran.stderr
+        })
+    };
+    let [at_random, learnt] = estimates("random.txt");
+    let all = "estimate for the 30 images of `target`, from 10 drawn at random: mIoU [95 % interval]\n    inter  ";
+    let interval = at_random.split_once(all).unwrap_or_else(|| panic!("{at_random}")).1.lines().next().unwrap();
+    assert!(interval.ends_with(']') && interval.contains(" ["), "{interval}");
+    assert!(learnt.contains("inter  none, as it has learnt from labels of these images"), "{learnt}");
+    let [others, _] = estimates("not-random.txt");
+    assert!(others.contains("no estimate for `target`: these images weren't all drawn at random"), "{others}");
     // What is labelled is not chosen again.
     let second = space.intrada("label p.toml --count 10 --out second");
     done(&second);

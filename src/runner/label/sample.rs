@@ -1,0 +1,131 @@
+//! Whether a data set of labelled images is a random sample of a larger one, and what networks' results on it then say about that.
+//!
+//! Only images that were all drawn at random stand for the others. Of the rest a sentence says why they don't. Formats lines; where the
+//! results come from, the caller knows.
+
+use std::path::Path;
+
+use intrada_statistics::bootstrap::{IMAGES_FOR_AN_INTERVAL, Interval, of_miou};
+use intrada_statistics::evidence::ByImage;
+
+use super::folder::Description;
+use super::mixture::Rule;
+use super::read::{NOT_RANDOM, RANDOM};
+use crate::measures::count;
+use crate::pipeline::{Dataset, Format};
+
+/// A data set in a folder of chosen images.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// Images drawn at random; `None`: it isn't the list of these.
+    drawn: Option<usize>,
+    /// Those of which they were drawn.
+    population: usize,
+    /// The data set of those, and how many of it were labelled before.
+    of: String,
+    labelled_before: usize,
+}
+
+/// A network's result on the images of a sample.
+pub struct Measured<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// 0 to 1.
+    pub miou: f64,
+    /// By image; empty if unknown.
+    pub pixels: &'a ByImage,
+    /// Whether it has learnt from labels of these images.
+    pub has_learnt: bool,
+}
+
+/// What a data set of a workspace is a sample of; `None`: it is no folder of chosen images.
+pub fn of(root: &Path, dataset: &Dataset) -> Option<Sample> {
+    let (folder, list) = place(dataset)?;
+    let description = Description::of(&root.join(folder)).ok()?;
+    let is_random = list.is_some_and(|list| list == RANDOM);
+    Some(Sample {
+        drawn: is_random.then(|| description.asked.by.of(Rule::Random)),
+        population: description.pool - description.labelled_before,
+        of: description.asked.dataset,
+        labelled_before: description.labelled_before,
+    })
+}
+
+/// Whether two data sets may have chosen images in common: they are of one folder, and not its random and its other part.
+pub fn overlap(one: &Dataset, other: &Dataset) -> bool {
+    let (Some(one), Some(other)) = (place(one), place(other)) else { return false };
+    let parts = [one.1, other.1];
+    one.0 == other.0 && parts != [Some(RANDOM), Some(NOT_RANDOM)] && parts != [Some(NOT_RANDOM), Some(RANDOM)]
+}
+
+/// The folder of a data set's images, and the file name of its list.
+fn place(dataset: &Dataset) -> Option<(&Path, Option<&str>)> {
+    let Format::Folder { root, list, .. } = &dataset.format else { return None };
+    Some((root, list.as_ref().and_then(|list| list.file_name()?.to_str())))
+}
+
+impl Sample {
+    /// What these results say about all images, in lines; what they don't, too.
+    pub fn told(&self, networks: &[Measured<'_>]) -> String {
+        let of = &self.of;
+        let Some(drawn) = self.drawn else {
+            return format!(
+                "  no estimate for `{of}`: these images weren't all drawn at random ({RANDOM} lists those that were)\n"
+            );
+        };
+        let rest = if self.labelled_before > 0 { " that weren't labelled before" } else { "" };
+        let all = count(self.population as u64);
+        let mut text = format!(
+            "  estimate for the {all} images of `{of}`{rest}, from {drawn} drawn at random: mIoU [95 % interval]\n"
+        );
+        for network in networks {
+            let percent = 100.0 * network.miou;
+            let interval = of_miou(network.pixels.values().collect()).map(|over| over.interval);
+            let said = match interval {
+                _ if network.has_learnt => "none, as it has learnt from labels of these images".to_owned(),
+                Some(Interval { low, high }) => format!("{percent:.1} [{:.1}, {:.1}]", 100.0 * low, 100.0 * high),
+                None => format!("{percent:.1}, too few images for an interval ({IMAGES_FOR_AN_INTERVAL} are needed)"),
+            };
+            text += &format!("    {}  {said}\n", network.name);
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use intrada_statistics::bootstrap::Pixels;
+
+    use super::*;
+
+    /// `images` images of 100 pixels of each of two classes, half of the first of which is missed in every second image.
+    fn pixels(images: u64) -> ByImage {
+        let image = |i: u64| {
+            let missed = 50 * (i % 2);
+            (format!("{i}"), Pixels::new(&[100 - missed, 100], &[100 - missed, 100 + missed], &[100, 100]).unwrap())
+        };
+        (0..images).map(image).collect()
+    }
+
+    fn told(drawn: Option<usize>, images: u64, has_learnt: bool) -> String {
+        let sample = Sample { drawn, population: 180, of: "target".into(), labelled_before: 20 };
+        sample.told(&[Measured { name: "intra", miou: 0.775, pixels: &pixels(images), has_learnt }])
+    }
+
+    #[test]
+    fn a_random_sample_gives_an_interval_that_holds_the_estimate_and_anything_else_none() {
+        let text = told(Some(20), 20, false);
+        assert!(
+            text.contains("the 180 images of `target` that weren't labelled before, from 20 drawn at random"),
+            "{text}"
+        );
+        let (low, high) =
+            text.split_once("intra  77.5 [").unwrap().1.trim_end().trim_end_matches(']').split_once(", ").unwrap();
+        let [low, high]: [f64; 2] = [low, high].map(|number| number.parse().unwrap());
+        assert!(low < 77.5 && 77.5 < high && high - low < 40.0, "{text}");
+        assert!(told(Some(5), 5, false).contains("77.5, too few images for an interval (10 are needed)"));
+        assert!(told(Some(20), 20, true).contains("intra  none, as it has learnt from labels of these images"));
+        let other = told(None, 20, false);
+        assert!(other.contains("no estimate for `target`") && !other.contains("77.5"), "{other}");
+    }
+}
