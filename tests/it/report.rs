@@ -138,7 +138,7 @@ fn pictured() -> Pipeline {
 
 /// What a reader does, and in the end, as the page's title, what came of it.
 const READER: &str = r##"
-const all = (selector) => [...document.querySelectorAll(selector)], first = (selector) => document.querySelector(selector);
+const first = (selector) => document.querySelector(selector);
 const key = (name, at = document.body, what = "keydown") => at.dispatchEvent(new KeyboardEvent(what, { key: name, bubbles: true }));
 const seen = [];
 const [cell, dialog] = [first("#pictures .over"), first("dialog")];
@@ -202,8 +202,9 @@ const SEARCHER: &str = r##"
   gain.querySelector("button").click();
   seen.push(gain.getAttribute("aria-sort"), `turned ${numbers(column).every((it, at, them) => at === 0 || them[at - 1] <= it)}`);
   // The thumbnails are there, and a key opens one.
-  await until(() => all("canvas", gallery).every((it) => it.width === 64 && it.height === 32));
-  seen.push(`thumbnails ${all("canvas", gallery).every((it) => it.width === 64 && it.height === 32)}`);
+  const isDrawn = (it) => it.getContext("2d").getImageData(it.width / 2, it.height / 2, 1, 1).data[3] === 255;
+  await until(() => all("canvas", gallery).every(isDrawn));
+  seen.push(`thumbnails ${all("canvas", gallery).length === 4 * 20 && all("canvas", gallery).every(isDrawn)}`);
   const button = gallery.querySelector("tbody button"), image = names()[0], dialog = document.querySelector("dialog");
   button.focus();
   button.click();
