@@ -202,7 +202,14 @@ const SEARCHER: &str = r##"
   gain.querySelector("button").click();
   seen.push(gain.getAttribute("aria-sort"), `turned ${numbers(column).every((it, at, them) => at === 0 || them[at - 1] <= it)}`);
   // The thumbnails are there, and a key opens one.
-  const isDrawn = (it) => it.getContext("2d").getImageData(it.width / 2, it.height / 2, 1, 1).data[3] === 255;
+  // Through one canvas that is meant for reading, or the browser complains.
+  const scratch = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const pixels = (it) => {
+    Object.assign(scratch.canvas, { width: it.width, height: it.height });
+    scratch.drawImage(it, 0, 0);
+    return scratch.getImageData(0, 0, it.width, it.height).data;
+  };
+  const isDrawn = (it) => pixels(it)[3] === 255;
   await until(() => all("canvas", gallery).every(isDrawn));
   seen.push(`thumbnails ${all("canvas", gallery).length === 4 * 20 && all("canvas", gallery).every(isDrawn)}`);
   const button = gallery.querySelector("tbody button"), image = names()[0], dialog = document.querySelector("dialog");
@@ -220,8 +227,7 @@ const SEARCHER: &str = r##"
   seen.push(`under ${["label", "inter", "after"].every((of) => known.some((name) => under.includes(`${of}: ${name}`)))}`);
   seen.push(`said ${box.getAttribute("role") === "img" && known.some((name) => box.getAttribute("aria-label").includes(name))}`);
   // Hidden classes are transparent in the lightbox and in the page.
-  const drawn = () => { const map = dialog.querySelector(".box .map"); return map.getContext("2d").getImageData(0, 0, map.width, map.height).data; };
-  const clear = () => drawn().filter((value, at) => at % 4 === 3 && value === 0).length;
+  const clear = () => pixels(dialog.querySelector(".box .map")).filter((value, at) => at % 4 === 3 && value === 0).length;
   const before = clear(), chip = dialog.querySelector(".classes-here button");
   chip.click();
   const after = clear();
