@@ -10,7 +10,7 @@ use maud::{Markup, html};
 
 use super::certainty::Certainty;
 use super::inference::{Inference, Seen};
-use super::markup::percent;
+use super::markup::{Part, parts, percent};
 use super::photographs::{Photographs, cell};
 use super::picture::{Scale, element, key};
 use super::shares::{Shares, beside};
@@ -19,7 +19,7 @@ use crate::dataset::survey::spread;
 use crate::digest::FileDigest;
 use crate::kind::OutputRole;
 use crate::measures::count;
-use crate::pipeline::Class;
+use crate::pipeline::{Class, StageId};
 use crate::results::map::Map;
 
 /// Number of images compared.
@@ -29,6 +29,8 @@ const SHOWN: usize = 4;
 
 /// Two networks on one data set.
 pub(super) struct Agreement {
+    /// The later network's inference.
+    stage: StageId,
     /// The earlier one, in the order of the graph.
     before: String,
     /// The later one.
@@ -87,6 +89,7 @@ fn agreement(
     let mut looked_at: Vec<Pair> = spread(&files, SAMPLE).filter_map(&mut pair).collect();
     looked_at.sort_by(|a, b| a.same().total_cmp(&b.same()));
     (!looked_at.is_empty()).then(|| Agreement {
+        stage: after.stage,
         before: before.network.clone(),
         after: after.network.clone(),
         dataset: before.dataset.clone(),
@@ -99,7 +102,7 @@ fn agreement(
 pub(super) fn render(agreements: &[Agreement], classes: &[Class]) -> Markup {
     html! {
         @if !agreements.is_empty() { (key(classes)) }
-        @for agreement in agreements { (agreement.render(classes)) }
+        (parts(&agreements.iter().map(|agreement| agreement.part(classes)).collect::<Vec<_>>()))
     }
 }
 
@@ -124,7 +127,7 @@ impl Agreement {
     }
 
     /// The comparison as text and pictures.
-    fn render(&self, classes: &[Class]) -> Markup {
+    fn part(&self, classes: &[Class]) -> Part {
         let (before, after) = (&self.before, &self.after);
         let same = self.looked_at.iter().map(Pair::same).sum::<f64>() / self.looked_at.len() as f64;
         let sample = match self.images - self.looked_at.len() {
@@ -136,8 +139,7 @@ impl Agreement {
             self.shares(after, classes.len(), |pair| &pair.after),
         ];
         let scale = Scale::classes(classes);
-        html! {
-            h3 { (after) " beside " (before) " " small { "on " (self.dataset) ", " (count(self.images as u64)) " images" (sample) } }
+        let body = html! {
             p { "They agree on " (percent(Some(same))) " % of the pixels." }
             (beside(&shares, &[], classes))
             h4 { "Where they agree least" }
@@ -154,6 +156,12 @@ impl Agreement {
                 }
             }
             "\n"
+        };
+        Part {
+            id: format!("agreement-{}", self.stage.0),
+            name: format!("{after} beside {before}"),
+            about: format!("on {}, {} images{sample}", self.dataset, count(self.images as u64)),
+            body,
         }
     }
 
