@@ -104,7 +104,7 @@ class Results(InSpace):
         rows = self.rows(pipeline.candidates())
         self.assertEqual(rows, [{"stage": "intra", **line, "miou": miou[line["iteration"]]} for line in lines])
         choices = {row["choice"]: row for row in self.rows(intrada.choices("p.toml", frames=self.frames))}
-        self.assertEqual(list(choices), ["soft_neighbourhood_density", "entropy", "agreement", "last", "chance"])
+        self.assertEqual(list(choices), ["agreement", "entropy", "soft_neighbourhood_density", "last", "chance"])
         self.assertEqual([name for name, row in choices.items() if row["is_used"]], ["soft_neighbourhood_density"])
         chosen = min(lines, key=lambda line: line["entropy"])["iteration"]
         entropy = choices["entropy"]
