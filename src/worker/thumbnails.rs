@@ -12,13 +12,13 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use intrada_ml::data::raster::{Index, Raster, Rgb};
 use intrada_ml::data::{DataError, decode, encode, resize};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::work::{Failure, Work};
-
-mod base64;
 
 /// The output of a kind that has them.
 pub(crate) const OUTPUT: &str = "thumbnails";
@@ -40,14 +40,14 @@ pub(crate) struct Thumbnail(Vec<u8>);
 
 impl Serialize for Thumbnail {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&base64::encode(&self.0))
+        to.serialize_str(&STANDARD_NO_PAD.encode(&self.0))
     }
 }
 
 impl<'de> Deserialize<'de> for Thumbnail {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Thumbnail, D::Error> {
         let text = String::deserialize(from)?;
-        base64::decode(&text).map(Thumbnail).ok_or_else(|| serde::de::Error::custom("no base64"))
+        STANDARD_NO_PAD.decode(&text).map(Thumbnail).map_err(serde::de::Error::custom)
     }
 }
 

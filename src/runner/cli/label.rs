@@ -58,7 +58,8 @@ pub(super) struct Label {
     #[arg(long, value_name = "NAME", conflicts_with = "read")]
     dataset: Option<String>,
     /// Tool to write files for: cvat, label-studio, or both
-    #[arg(long = "for", value_name = "TOOL", default_value = BOTH, value_parser = tools(), hide_possible_values = true, conflicts_with = "read")]
+    #[arg(long = "for", value_name = "TOOL", default_value = BOTH, value_parser = tools(), conflicts_with = "read")]
+    #[arg(hide_possible_values = true)]
     tool: String,
     /// An earlier DIR whose images are not chosen again; may be repeated
     #[arg(long, value_name = "DIR", conflicts_with = "read")]
@@ -209,8 +210,8 @@ impl Label {
         let [drawn, labelled] = ended.random;
         if (1..drawn).contains(&labelled) {
             talk!(
-                "note: {labelled} of the {drawn} images drawn at random have labels, so there is no {RANDOM} yet: a part of them is no \
-                 random sample"
+                "note: {labelled} of the {drawn} images drawn at random have labels, so there is no {RANDOM} yet: a part of \
+                 them is no random sample"
             );
         }
         if self.format == Format::Json {

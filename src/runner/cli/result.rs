@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use crate::digest::FileDigest;
 use crate::kind::OutputRole;
 use crate::kind::choosing::Score;
-use crate::kind::training::CHOOSE_BY;
+use crate::kind::training::{CHOOSE_BY, is_learnt_from};
 use crate::label::sample::{self, Measured};
-use crate::pipeline::{DatasetId, MeasuredNetwork, Pipeline, Stage, StageId, Value, Which};
+use crate::pipeline::{DatasetId, InputSource, MeasuredNetwork, Pipeline, Stage, StageId, Value, Which};
 use crate::results::image::{ImageScore, scores};
 use crate::results::metrics::{self, Best, Metrics, Row, Step};
 use crate::results::story::{self, Origin};
@@ -91,11 +91,16 @@ impl Found<'_> {
         let Some(dataset) = dataset.map(|dataset| pipeline.dataset(dataset)) else { return String::new() };
         let Some(sample) = sample::of(&pipeline.root, dataset) else { return String::new() };
         let lines = self.lines(id);
+        let learnt_from = |id: StageId| {
+            pipeline.stage(id).inputs.iter().filter_map(|input| match input.from {
+                InputSource::Dataset { dataset, labels: true } if is_learnt_from(&input.role) => Some(dataset),
+                _ => None,
+            })
+        };
         let has_learnt = |network: &MeasuredNetwork<'_>| {
-            let ancestors = network.training().map(|training| self.session.graph.ancestors(&[training]));
-            let names = ancestors.map(|ancestors| pipeline.target_labels(&ancestors)).unwrap_or_default();
-            let sets = pipeline.datasets.iter().filter(|set| names.contains(&set.name.as_str()));
-            sets.into_iter().any(|set| sample::overlap(set, dataset))
+            let before = network.training().map(|training| self.session.graph.ancestors(&[training]));
+            let sets = before.into_iter().flatten().flat_map(learnt_from);
+            sets.chain(network.chosen_on).any(|set| sample::overlap(pipeline.dataset(set), dataset))
         };
         let pixels: Vec<ByImage> = networks.iter().map(|network| pixels_of(&lines, network)).collect();
         let measured = networks.iter().zip(&pixels).filter_map(|(network, pixels)| {

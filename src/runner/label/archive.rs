@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
-/// The largest file that is read from an archive, in bytes: a mask of as many pixels as any image has is smaller, and a few bytes of an
-/// archive may claim to be a thousand times as many.
+/// The largest file that is read from an archive, in bytes: a mask of as many pixels as any image has is smaller, and a few
+/// bytes of an archive may claim to be a thousand times as many.
 const LARGEST: u64 = 1 << 30;
 
 /// Files by their names, which have `/` between their parts.
@@ -99,6 +99,12 @@ fn list(folder: &Path, at: &str, names: &mut Vec<String>) -> io::Result<()> {
 
 /// A new archive in memory, whose bytes depend on its files only. Nothing is compressed: photographs and masks are already.
 pub struct NewArchive(ZipWriter<Cursor<Vec<u8>>>);
+
+impl Default for NewArchive {
+    fn default() -> NewArchive {
+        NewArchive::new()
+    }
+}
 
 impl NewArchive {
     /// Without files.

@@ -1,6 +1,7 @@
 //! The three rules: which images of a pool to label.
 //!
-//! Knows numbers and names, no file. Everything is a function of its arguments: the same pool, seed and numbers give the same images.
+//! Knows numbers and names, no file. Everything is a function of its arguments: the same pool, seed and numbers give the same
+//! images.
 
 use crate::digest::{Digest, Encoder};
 
@@ -33,8 +34,8 @@ pub fn uncertain(entropies: &[f32], count: usize, taken: &[bool]) -> Vec<usize> 
 /// The image that is farthest from all that are taken, then again, `count` times; each with its distance to the nearest of those
 /// before it. Where nothing is taken, the first is the one nearest to the mean, without a distance.
 ///
-/// This is the greedy algorithm for the k-centre problem (Gonzalez 1985; "Core-set" in Sener and Savarese, 2018): no image of the pool
-/// is then farther from a chosen one than twice what the best choice would reach.
+/// This is the greedy algorithm for the k-centre problem (Gonzalez 1985; "Core-set" in Sener and Savarese, 2018): no image of
+/// the pool is then farther from a chosen one than twice what the best choice would reach.
 pub fn diverse(layouts: &[Layout], count: usize, taken: &[bool]) -> Vec<(usize, Option<f32>)> {
     let mut nearest = vec![f32::INFINITY; layouts.len()];
     let mut is_taken = taken.to_vec();
@@ -90,8 +91,8 @@ mod tests {
                 drawn[place] += 1;
             }
         }
-        // Each count is binomial: 4000 trials of 1/4, so 1000 with a variance of 750. As the counts have a fixed sum, 19/20 of the sum of
-        // their squares has χ² with 19 degrees of freedom.
+        // Each count is binomial: 4000 trials of 1/4, so 1000 with a variance of 750. As the counts have a fixed sum, 19/20
+        // of the sum of their squares has χ² with 19 degrees of freedom.
         let chi: f64 = drawn.iter().map(|count| (f64::from(*count) - 1000.0).powi(2) / 750.0).sum();
         assert!(chi * 19.0 / 20.0 < 43.8, "{chi}: beyond the 99.9 % point; {drawn:?}");
     }
@@ -129,7 +130,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_image_is_farther_from_the_chosen_than_the_last_distance(halves in proptest::collection::vec((0u8..8, 0u8..8), 2..30)) {
+        fn no_image_is_farther_from_the_chosen_than_the_last_distance(
+            halves in proptest::collection::vec((0u8..8, 0u8..8), 2..30),
+        ) {
             let layouts: Vec<Layout> = halves.iter().map(|(left, right)| layout(*left, *right)).collect();
             let chosen = diverse(&layouts, 4.min(layouts.len()), &vec![false; layouts.len()]);
             let distances: Vec<f32> = chosen.iter().filter_map(|(_, distance)| *distance).collect();

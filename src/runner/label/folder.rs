@@ -1,8 +1,8 @@
 //! A folder of chosen images: what it says about itself, and what may be written into it.
 //!
-//! `choice.json` says which images were chosen, how and out of which, and what the network saw in them; it is written last, so a folder
-//! with it is complete. Reading the corrected labels needs nothing else. Nothing in such a folder is ever replaced but labels, and those
-//! only on request. Knows no tool.
+//! `choice.json` says which images were chosen, how and out of which, and what the network saw in them; it is written last,
+//! so a folder with it is complete. Reading the corrected labels needs nothing else. Nothing in such a folder is ever
+//! replaced but labels, and those only on request. Knows no tool.
 
 use std::collections::BTreeSet;
 use std::fs;

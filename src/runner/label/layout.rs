@@ -32,8 +32,8 @@ impl Layout {
         Layout(shares.collect())
     }
 
-    /// From 0 (the same shares in each cell) to 1 (no class in common in any cell): half the sum of the absolute differences in each
-    /// cell, averaged over the cells.
+    /// From 0 (the same shares in each cell) to 1 (no class in common in any cell): half the sum of the absolute differences
+    /// in each cell, averaged over the cells.
     pub fn distance(&self, other: &Layout) -> f32 {
         let sum: f32 = self.0.iter().zip(&other.0).map(|(a, b)| (a - b).abs()).sum();
         sum / 2.0 / (GRID * GRID) as f32

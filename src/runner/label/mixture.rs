@@ -40,8 +40,9 @@ impl Rule {
 pub struct Mixture(Vec<(Rule, usize)>);
 
 impl Mixture {
-    /// Of `--by`, such as `random`, `random,uncertain` or `random=10,diverse=5`, and of `--count`, if given. Rules without numbers share
-    /// the count, [`Mixture::USUAL`] if there is none; the first of them get one more each where it doesn't divide.
+    /// Of `--by`, such as `random`, `random,uncertain` or `random=10,diverse=5`, and of `--count`, if given. Rules without
+    /// numbers share the count, [`Mixture::USUAL`] if there is none; the first of them get one more each where it doesn't
+    /// divide.
     ///
     /// # Errors
     /// What is wrong, in words.

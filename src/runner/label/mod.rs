@@ -1,7 +1,7 @@
 //! Which images of a target to label, in the forms of label tools, and the way back: from what a tool exports to a data set.
 //!
-//! Not a stage: what people do between the two can't be cached. The folder knows all that reading back needs ([`folder`]). The network's
-//! own masks go with the images, as correcting is faster than drawing. Prints nothing.
+//! Not a stage: what people do between the two can't be cached. The folder knows all that reading back needs ([`folder`]).
+//! The network's own masks go with the images, as correcting is faster than drawing. Prints nothing.
 
 pub mod archive;
 pub mod choose;
@@ -118,8 +118,8 @@ pub enum Error {
     Images {
         /// Which.
         dataset: String,
-        /// Why.
-        error: DatasetError,
+        /// Why. Boxed, as it is larger than all others.
+        error: Box<DatasetError>,
     },
     /// There are fewer images than wanted.
     #[error(

@@ -1,7 +1,7 @@
 //! The names of files for label tools: what every tool, archive and file system takes.
 //!
-//! Browsers upload files without their folders, CVAT lists them in a text file with blanks between fields, and Label Studio puts them
-//! into an address. So a name has no folder and only letters, digits, `.`, `_` and `-` of ASCII.
+//! Browsers upload files without their folders, CVAT lists them in a text file with blanks between fields, and Label Studio
+//! puts them into an address. So a name has no folder and only letters, digits, `.`, `_` and `-` of ASCII.
 
 use std::collections::HashSet;
 

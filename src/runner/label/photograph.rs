@@ -1,7 +1,8 @@
-//! A photograph as label tools show it: the file itself where every browser shows it as the network sees it, else a PNG of its pixels.
+//! A photograph as label tools show it: the file itself where every browser shows it as the network sees it, else a PNG of
+//! its pixels.
 //!
-//! Browsers apply Exif orientations, so a turned file and the network's mask would not lie on each other in every tool. What is copied
-//! unchanged keeps its bytes, so a training sees the very image of the data set.
+//! Browsers apply Exif orientations, so a turned file and the network's mask would not lie on each other in every tool. What
+//! is copied unchanged keeps its bytes, so a training sees the very image of the data set.
 
 use intrada_picture::{Fault, Format, look, photograph};
 

@@ -1,7 +1,7 @@
 //! The images to choose from, and which of them are labelled already.
 //!
-//! An image is known by its content, so a copy in a folder of labelled images is the same image; names say nothing. Only files of the
-//! same length are compared, so hardly anything is read twice. Scenes have no files: the worker paints them.
+//! An image is known by its content, so a copy in a folder of labelled images is the same image; names say nothing. Only
+//! files of the same length are compared, so hardly anything is read twice. Scenes have no files: the worker paints them.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -76,7 +76,7 @@ fn files(pipeline: &Pipeline, dataset: &Dataset) -> Result<Vec<(String, PathBuf)
         Format::Scenes { .. } => unreachable!("scenes have no files"),
     };
     let listed = dataset::list(&pipeline.root, &place, naming, false, &|_| true);
-    let listed = listed.map_err(|error| Error::Images { dataset: dataset.name.clone(), error })?;
+    let listed = listed.map_err(|error| Error::Images { dataset: dataset.name.clone(), error: Box::new(error) })?;
     Ok(listed.samples.into_iter().map(|sample| (sample.name, pipeline.root.join(sample.image))).collect())
 }
 
@@ -100,8 +100,8 @@ fn painted(
     Ok(paths.into_iter().map(|path| (path.file_stem().unwrap_or_default().to_string_lossy().into_owned(), path)))
 }
 
-/// The pool of these images, of which those are labelled that a data set of the pipeline has with labels, and those that were chosen
-/// into one of the folders `before`.
+/// The pool of these images, of which those are labelled that a data set of the pipeline has with labels, and those that were
+/// chosen into one of the folders `before`.
 ///
 /// # Errors
 /// A folder of chosen images can't be read, or a data set can't be listed.
@@ -139,7 +139,7 @@ pub fn pool(
             Some(_) => Vec::new(),
             None => match files(pipeline, dataset) {
                 Ok(files) => files.into_iter().map(|(_, path)| path).collect(),
-                Err(Error::Images { error: DatasetError::Missing { .. }, .. }) => {
+                Err(Error::Images { error, .. }) if matches!(*error, DatasetError::Missing { .. }) => {
                     notes.push(format!("{by} is not here: whether it has images of the pool is not known"));
                     continue;
                 }

@@ -1,7 +1,7 @@
 //! Corrected labels, from what a tool exports to a data set: grey PNGs of class indices beside the images, and lists of them.
 //!
-//! Knows no tool: a [`Format`](super::format::Format) reads the export. Labels are matched with classes by their names alone. All is
-//! checked before anything is written.
+//! Knows no tool: a [`Format`](super::format::Format) reads the export. Labels are matched with classes by their names alone.
+//! All is checked before anything is written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -245,8 +245,8 @@ fn mask_of(file: &str) -> PathBuf {
     Path::new(file).with_extension("png")
 }
 
-/// Writes the lists of what has labels now. Of the random draw there is one only if it is complete: a part of it, say the easy images,
-/// is no random sample.
+/// Writes the lists of what has labels now. Of the random draw there is one only if it is complete: a part of it, say the
+/// easy images, is no random sample.
 fn lists(set: &Set<'_>, ended: &mut Ended) -> Result<(), Error> {
     let has: BTreeSet<&str> = set
         .images()

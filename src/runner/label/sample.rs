@@ -1,7 +1,7 @@
 //! Whether a data set of labelled images is a random sample of a larger one, and what networks' results on it then say about that.
 //!
-//! Only images that were all drawn at random stand for the others. Of the rest a sentence says why they don't. Formats lines; where the
-//! results come from, the caller knows.
+//! Only images that were all drawn at random stand for the others. Of the rest a sentence says why they don't. Formats lines;
+//! where the results come from, the caller knows.
 
 use std::path::Path;
 
@@ -34,7 +34,7 @@ pub struct Measured<'a> {
     pub miou: f64,
     /// By image; empty if unknown.
     pub pixels: &'a ByImage,
-    /// Whether it has learnt from labels of these images.
+    /// Whether it has learnt from labels of these images, or was chosen by them.
     pub has_learnt: bool,
 }
 
@@ -45,7 +45,7 @@ pub fn of(root: &Path, dataset: &Dataset) -> Option<Sample> {
     let is_random = list.is_some_and(|list| list == RANDOM);
     Some(Sample {
         drawn: is_random.then(|| description.asked.by.of(Rule::Random)),
-        population: description.pool - description.labelled_before,
+        population: description.pool.saturating_sub(description.labelled_before),
         of: description.asked.dataset,
         labelled_before: description.labelled_before,
     })
@@ -61,7 +61,7 @@ pub fn overlap(one: &Dataset, other: &Dataset) -> bool {
 /// The folder of a data set's images, and the file name of its list.
 fn place(dataset: &Dataset) -> Option<(&Path, Option<&str>)> {
     let Format::Folder { root, list, .. } = &dataset.format else { return None };
-    Some((root, list.as_ref().and_then(|list| list.file_name()?.to_str())))
+    Some((root.as_path(), list.as_ref().and_then(|list| list.file_name()?.to_str())))
 }
 
 impl Sample {
@@ -82,7 +82,7 @@ impl Sample {
             let percent = 100.0 * network.miou;
             let interval = of_miou(network.pixels.values().collect()).map(|over| over.interval);
             let said = match interval {
-                _ if network.has_learnt => "none, as it has learnt from labels of these images".to_owned(),
+                _ if network.has_learnt => "none, as labels of these images have taught or chosen it".to_owned(),
                 Some(Interval { low, high }) => format!("{percent:.1} [{:.1}, {:.1}]", 100.0 * low, 100.0 * high),
                 None => format!("{percent:.1}, too few images for an interval ({IMAGES_FOR_AN_INTERVAL} are needed)"),
             };
@@ -124,7 +124,7 @@ mod tests {
         let [low, high]: [f64; 2] = [low, high].map(|number| number.parse().unwrap());
         assert!(low < 77.5 && 77.5 < high && high - low < 40.0, "{text}");
         assert!(told(Some(5), 5, false).contains("77.5, too few images for an interval (10 are needed)"));
-        assert!(told(Some(20), 20, true).contains("intra  none, as it has learnt from labels of these images"));
+        assert!(told(Some(20), 20, true).contains("intra  none, as labels of these images have taught or chosen it"));
         let other = told(None, 20, false);
         assert!(other.contains("no estimate for `target`") && !other.contains("77.5"), "{other}");
     }

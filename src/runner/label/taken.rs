@@ -1,6 +1,7 @@
 //! Which network and which data set are meant where the command line doesn't say.
 //!
-//! Takes something only where one answer is left, and says what it took and why; else the message lists the answers. Reads no image.
+//! Takes something only where one answer is left, and says what it took and why; else the message lists the answers. Reads no
+//! image.
 
 use std::collections::BTreeSet;
 

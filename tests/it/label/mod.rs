@@ -233,7 +233,7 @@ fn twenty_images_go_out_and_come_back_corrected_into_a_training_whose_key_names_
     let all = "estimate for the 30 images of `target`, from 10 drawn at random: mIoU [95 % interval]\n    inter  ";
     let interval = at_random.split_once(all).unwrap_or_else(|| panic!("{at_random}")).1.lines().next().unwrap();
     assert!(interval.ends_with(']') && interval.contains(" ["), "{interval}");
-    assert!(learnt.contains("inter  none, as it has learnt from labels of these images"), "{learnt}");
+    assert!(learnt.contains("inter  none, as labels of these images have taught or chosen it"), "{learnt}");
     let [others, _] = estimates("not-random.txt");
     assert!(others.contains("no estimate for `target`: these images weren't all drawn at random"), "{others}");
     // What is labelled is not chosen again.
@@ -264,7 +264,7 @@ fn what_label_studio_exports_gives_the_same_labels() {
     are_corrected(&space, "to-label");
     // The predictions alone are nobody's labels.
     let unsubmitted = space.json("to-label/label-studio-tasks.json");
-    let tasks: Vec<Value> = unsubmitted.as_array().unwrap().iter().cloned().collect();
+    let tasks: Vec<Value> = unsubmitted.as_array().unwrap().to_vec();
     let with = |mut task: Value| {
         task["annotations"] = json!([]);
         task

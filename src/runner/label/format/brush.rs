@@ -1,8 +1,9 @@
 //! The run-length code of Label Studio's brush: one bit stream that holds an RGBA image, of which only the alpha channel matters.
 //!
-//! It is that of the JavaScript package `@thi.ng/rle-pack`: a 32-bit number of words, 5 bits for the size of a word (less 1), four times 4
-//! bits for the sizes of lengths (less 1); then blocks, each of a bit that tells a run from a list, 2 bits that choose the size of the
-//! length, the length (less 1), and one word or as many as the length says. All numbers begin with their highest bit.
+//! It is that of the JavaScript package `@thi.ng/rle-pack`: a 32-bit number of words, 5 bits for the size of a word (less 1),
+//! four times 4 bits for the sizes of lengths (less 1); then blocks, each of a bit that tells a run from a list, 2 bits that
+//! choose the size of the length, the length (less 1), and one word or as many as the length says. All numbers begin with
+//! their highest bit.
 
 /// The bits of a word: a byte of a channel.
 const WORD: u32 = 8;
@@ -84,7 +85,7 @@ struct Writer {
 impl Writer {
     fn write(&mut self, count: u32, value: u64) {
         for bit in (0..count).rev() {
-            if self.used % 8 == 0 {
+            if self.used.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             let last = self.bytes.last_mut().expect("one was pushed for the first bit");

@@ -1,7 +1,8 @@
-//! CVAT's "Segmentation mask 1.1": an archive with colour-coded masks as in Pascal VOC, and `labelmap.txt`, which says what a colour means.
+//! CVAT's "Segmentation mask 1.1": an archive with colour-coded masks as in Pascal VOC, and `labelmap.txt`, which says what a
+//! colour means.
 //!
-//! What CVAT exports has the same form, with `background` for pixels without a label, and maybe other colours; only `labelmap.txt` of the
-//! export counts. A grey mask holds the places of labels in it.
+//! What CVAT exports has the same form, with `background` for pixels without a label, and maybe other colours; only
+//! `labelmap.txt` of the export counts. A grey mask holds the places of labels in it.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,7 +1,8 @@
 //! Label Studio: tasks with the network's masks as predictions by brush, and the JSON export.
 //!
-//! Regions of a brush may overlap. The network's don't, so of two labels of a pixel the one that the network didn't give was painted by a
-//! person, and counts; of two such ones the later in the export does. Other regions than those of a brush aren't read.
+//! Regions of a brush may overlap. The network's don't, so of two labels of a pixel the one that the network didn't give was
+//! painted by a person, and counts; of two such ones the later in the export does. Other regions than those of a brush aren't
+//! read.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -360,7 +361,10 @@ mod tests {
 
     #[test]
     fn only_what_was_submitted_is_read_and_of_several_the_last() {
-        let annotation = |at: &str, name: &str, cancelled: bool| json!({"updated_at": at, "was_cancelled": cancelled, "result": [region(name, [true; 4])]});
+        let annotation = |at: &str, name: &str, cancelled: bool| {
+            let result = [region(name, [true; 4])];
+            json!({"updated_at": at, "was_cancelled": cancelled, "result": result})
+        };
         let many = json!([{"id": 1, "data": {"file": "a.png"}, "annotations": [
             annotation("2026-02-01T00:00:00Z", "car", false), annotation("2026-01-01T00:00:00Z", "road", false),
             annotation("2026-03-01T00:00:00Z", "road", true)]}]);

@@ -1,7 +1,7 @@
 //! The formats of label tools: one file each, one row of a table.
 //!
-//! A format writes images with the network's masks for its tool, and reads what the tool exports. It knows labels by their names; which
-//! class a name is, [`super::read`] knows.
+//! A format writes images with the network's masks for its tool, and reads what the tool exports. It knows labels by their
+//! names; which class a name is, [`super::read`] knows.
 
 pub mod brush;
 mod cvat;

@@ -57,6 +57,9 @@ pub(super) struct Others {
     places: Vec<Option<usize>>,
 }
 
+/// Adds the sheets of a folder of thumbnails with this ending, and gives their names; none if they exceed the page's limit.
+type Reader<'a> = Box<dyn FnMut(&str, &str) -> Option<Vec<String>> + 'a>;
+
 impl Thumbnails {
     /// The number of images.
     pub(super) fn images(&self) -> usize {
@@ -92,11 +95,7 @@ impl Sheets {
     }
 
     /// The layout of a stage's thumbnails, and what adds the sheets of a folder of them.
-    fn reader<'a>(
-        &'a mut self,
-        workspace: &'a Workspace,
-        stage: StageId,
-    ) -> Option<(Layout, impl FnMut(&str, &str) -> Option<Vec<String>> + 'a)> {
+    fn reader<'a>(&'a mut self, workspace: &'a Workspace, stage: StageId) -> Option<(Layout, Reader<'a>)> {
         let files: BTreeMap<PathBuf, FileDigest> = workspace.files(stage, OutputRole::Thumbnails).into_iter().collect();
         let layout: Layout = serde_json::from_slice(&workspace.object(*files.get(Path::new("index.json"))?)?).ok()?;
         if layout.columns == 0 || layout.rows == 0 || layout.sizes.is_empty() {
@@ -107,7 +106,7 @@ impl Sheets {
             let file = |at: usize| files.get(&Path::new(folder).join(format!("{at:03}.{ending}"))).copied();
             self.add(workspace, &(0..sheets).map(file).collect::<Option<Vec<_>>>()?)
         };
-        Some((layout, all))
+        Some((layout, Box::new(all)))
     }
 
     /// All of these, or none.
