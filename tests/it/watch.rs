@@ -160,8 +160,9 @@ fn an_input_that_is_missing_is_told_and_waited_for() {
 
 /// `a` runs until it is let go; `b` reads another file. Each writes down that it was begun.
 fn slow_pipeline(cpus: u32) -> Pipeline {
+    // Once it has said that it began, it hears a signal.
     let shell =
-        format!("echo begun >> a.log; trap 'echo ended >> a.log; exit 1' TERM; {}; cat a.in > a.out", until("go"));
+        format!("trap 'echo ended >> a.log; exit 1' TERM; echo begun >> a.log; {}; cat a.in > a.out", until("go"));
     let pipeline = Pipeline::new().add(&format!("[resources]\ncpu = {cpus}\n"));
     pipeline.command("a", &shell, ["a.in"], ["a.out"]).command("b", "cat b.in > b.out", ["b.in"], ["b.out"])
 }
