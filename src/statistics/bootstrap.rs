@@ -92,20 +92,20 @@ pub fn of_miou(network: Network<'_>) -> Option<OverImages> {
 /// Of the mean, over these pairs, of the mIoU of the second network minus that of the first. Image i is the same for all
 /// networks. None with too few images.
 pub fn of_difference(pairs: Vec<(Network<'_>, Network<'_>)>) -> Option<OverImages> {
-    let count = pairs.len();
-    let networks: Vec<Network<'_>> = pairs.into_iter().flat_map(|(base, own)| [base, own]).collect();
-    over_images(&networks, |draw| {
-        let sum = (0..count).map(|pair| Some(draw.miou(2 * pair + 1)? - draw.miou(2 * pair)?)).sum::<Option<f64>>()?;
-        Some(sum / count as f64)
-    })
+    over_pairs(pairs, |draw, network| draw.miou(network))
 }
 
 /// The same of the IoU of one class. None as well where a draw has nothing of that class.
 pub fn of_class(pairs: Vec<(Network<'_>, Network<'_>)>, class: usize) -> Option<OverImages> {
+    over_pairs(pairs, |draw, network| draw.iou(network, class))
+}
+
+/// Of the mean difference of a number of each network of a draw.
+fn over_pairs(pairs: Vec<(Network<'_>, Network<'_>)>, of: impl Fn(&Draw, usize) -> Option<f64>) -> Option<OverImages> {
     let count = pairs.len();
     let networks: Vec<Network<'_>> = pairs.into_iter().flat_map(|(base, own)| [base, own]).collect();
     over_images(&networks, |draw| {
-        let difference = |pair: usize| Some(draw.iou(2 * pair + 1, class)? - draw.iou(2 * pair, class)?);
+        let difference = |pair: usize| Some(of(draw, 2 * pair + 1)? - of(draw, 2 * pair)?);
         Some((0..count).map(difference).sum::<Option<f64>>()? / count as f64)
     })
 }

@@ -55,17 +55,19 @@ impl Difference {
     /// None without a pair.
     pub fn of(pairs: &[Pair<'_>]) -> Option<Difference> {
         let differences: Vec<f64> = pairs.iter().map(|pair| pair.own.0 - pair.base.0).collect();
-        let spread = Spread::of(&differences)?;
-        let images = images_in_common(pairs).and_then(bootstrap::of_difference);
-        let all = spread.sd.filter(|_| spread.count >= SEEDS_FOR_A_VERDICT).map(|sd| together(spread, sd, images));
-        Some(Difference { spread, images, all })
+        Difference::beyond(&differences, images_in_common(pairs).and_then(bootstrap::of_difference))
     }
 
     /// Of the IoU of one class, the pairs' own: baseline and compared network. `class` is its index.
     pub fn of_class(pairs: &[Pair<'_>], ious: &[(f64, f64)], class: usize) -> Option<Difference> {
         let differences: Vec<f64> = ious.iter().map(|(base, own)| own - base).collect();
-        let spread = Spread::of(&differences)?;
         let images = images_in_common(pairs).and_then(|pairs| bootstrap::of_class(pairs, class));
+        Difference::beyond(&differences, images)
+    }
+
+    /// From the differences by seed, and what other images might give.
+    fn beyond(differences: &[f64], images: Option<OverImages>) -> Option<Difference> {
+        let spread = Spread::of(differences)?;
         let all = spread.sd.filter(|_| spread.count >= SEEDS_FOR_A_VERDICT).map(|sd| together(spread, sd, images));
         Some(Difference { spread, images, all })
     }

@@ -117,7 +117,7 @@ fn one(workspace: &Workspace, evaluation: String, members: &[&Evaluation], minut
     let labelled = supervised.iter().copied().min_by_key(few);
     let over =
         labelled.map(|at| Ok::<_, String>((at, difference(source_only, at)?, difference(adapted, at)?))).transpose()?;
-    let names: Vec<String> = models.iter().map(|model| family_name(workspace, model)).collect();
+    let names: Vec<String> = models.iter().map(|model| family_name(workspace.pipeline, model)).collect();
     let weighed = Weighed {
         source_only: &names[source_only],
         adapted: &names[adapted],

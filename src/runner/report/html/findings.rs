@@ -16,7 +16,7 @@ use super::evaluation::{Evaluation, Model};
 use super::images::Images;
 use super::pseudo_labels::PseudoLabels;
 use super::ranking::Ranking;
-use super::sweep::{Setting, Step};
+use super::sweep::{Setting, Step, family_name};
 use super::training::Training;
 use super::workspace::Workspace;
 use crate::kind::OutputRole;
@@ -91,10 +91,7 @@ pub(super) fn gather(workspace: &Workspace, looked: &Looked) -> Vec<Finding> {
 
 /// What a finding about a network is about, the same for all members of a sweep.
 fn network(pipeline: &Pipeline, of: &Evaluation, model: &Model) -> String {
-    let name = match model.training.map(|id| pipeline.stage(id)) {
-        Some(stage) => model.name.replacen(&stage.name, &stage.family, 1),
-        None => model.name.clone(),
-    };
+    let name = family_name(pipeline, model);
     format!("{name} {} {}", pipeline.stage(of.stage).family, of.dataset)
 }
 

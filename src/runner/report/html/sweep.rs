@@ -13,7 +13,7 @@ use super::evaluation::{Evaluation, Model, anchor};
 use super::markup::table;
 use super::workspace::Workspace;
 use crate::measures::{count, plural};
-use crate::pipeline::StageId;
+use crate::pipeline::{Pipeline, StageId};
 use crate::results::evidence;
 use crate::results::metrics::CHANCE;
 use intrada_statistics::evidence::{Difference, Pair, Verdict};
@@ -89,7 +89,7 @@ fn setting(
     members: Vec<&Evaluation>,
 ) -> Setting {
     let first = members[0];
-    let name = |model: &Model| family_name(workspace, model);
+    let name = |model: &Model| family_name(workspace.pipeline, model);
     let of_seeds = |(at, model): (usize, &Model)| {
         let seeds = members.iter().map(|member| member.models.get(at).and_then(|model| model.measured.miou));
         (name(model), seeds.collect())
@@ -114,8 +114,8 @@ fn setting(
 }
 
 /// A network's name as in the file, without the coordinates of its training.
-pub(super) fn family_name(workspace: &Workspace, model: &Model) -> String {
-    match model.training.map(|training| workspace.pipeline.stage(training)) {
+pub(super) fn family_name(pipeline: &Pipeline, model: &Model) -> String {
+    match model.training.map(|training| pipeline.stage(training)) {
         Some(training) => model.name.replacen(&training.name, &training.family, 1),
         None => model.name.clone(),
     }
