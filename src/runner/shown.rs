@@ -189,6 +189,23 @@ fn unfinished_character(bytes: &[u8]) -> usize {
     (1..=bytes.len().min(3)).find(|back| length(bytes[bytes.len() - back]) > *back).unwrap_or(0)
 }
 
+/// Wraps words, the first line at `first` columns and the others at `rest`, with at least one word per line.
+pub fn wrapped(text: &str, first: usize, rest: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let room = if lines.len() == 1 { first } else { rest };
+        let line = lines.last_mut().expect("there is always one");
+        if line.is_empty() {
+            *line += word;
+        } else if line.width() + 1 + word.width() <= room {
+            *line += &format!(" {word}");
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

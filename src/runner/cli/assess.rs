@@ -2,6 +2,7 @@
 //!
 //! Knows no rule: `results::assess` has it.
 
+use std::io::{IsTerminal, stdout};
 use std::path::Path;
 
 use clap::Args;
@@ -11,6 +12,7 @@ use super::{Answer, DONE, Format, Refusal, STAGE_FAILED, Source, open, show, sho
 use crate::report::html::Workspace;
 use crate::report::html::assess::{self, Assessment, HEADS, Unknown};
 use crate::report::views::page;
+use crate::screen::live::size_of;
 use crate::shown;
 
 /// Was adaptation worth it: keep source-only, adapt, or label
@@ -64,18 +66,23 @@ impl Assess {
                 let all = serde_json::json!({ "assessments": known, "unknown": unknown, "page": page });
                 show_json(&format!("{all:#}\n"))?;
             }
-            Format::Text => show(&in_words(&known, &unknown, &page))?,
+            Format::Text => {
+                let room = stdout().is_terminal().then(|| size_of(stdout()).0);
+                show(&in_words(&known, &unknown, &page, room))?;
+            }
         }
         Ok(if known.is_empty() { STAGE_FAILED } else { DONE })
     }
 }
 
-/// A paragraph and a table for each.
-fn in_words(known: &[Assessment], unknown: &[Unknown], page: &str) -> String {
+/// A paragraph and a table for each; on a terminal of `room` columns the paragraph is wrapped.
+fn in_words(known: &[Assessment], unknown: &[Unknown], page: &str, room: Option<usize>) -> String {
     let mut text = String::new();
     for assessment in known {
         text += &format!("{}: {}\n", assessment.place(), assessment.advice.words());
-        text += &format!("{}\n\n{}\n", assessment.paragraph, table(assessment));
+        let room = room.unwrap_or(usize::MAX);
+        let paragraph = shown::wrapped(&assessment.paragraph, room, room).join("\n");
+        text += &format!("{paragraph}\n\n{}\n", table(assessment));
     }
     for Unknown { evaluation, why } in unknown {
         text += &format!("{}: nothing to say: {}\n", shown::line(evaluation), shown::line(why));

@@ -173,6 +173,14 @@ impl Pipeline {
             .map_or_else(|| self.stage_ids().filter(|id| is_meant(self.stage(*id))).collect(), |stage| vec![stage])
     }
 
+    /// Where the file has the stage of a name such as `inter.teacher` or `intra[lambda=0.6]`, and whether the name is of one of its
+    /// outputs: for sorting. Unknown stages come last.
+    pub fn place_of(&self, name: &str) -> (usize, bool) {
+        let reference = Reference::parse(name);
+        let place = self.stages.iter().position(|stage| stage.family == reference.family);
+        (place.unwrap_or(usize::MAX), reference.output.is_some())
+    }
+
     /// The numbers of all stages, in the order of the file.
     pub fn stage_ids(&self) -> impl DoubleEndedIterator<Item = StageId> + ExactSizeIterator + use<> {
         (0..self.stages.len()).map(StageId::at)

@@ -6,9 +6,11 @@
 //! 1. A difference is *shown* if it is a gain or a loss by the rule of `intrada_statistics::evidence`. With fewer than three seeds
 //!    there is no such verdict: it then is shown if its interval over the images doesn't hold 0 and it is at least [`CHANCE`] points,
 //!    as much as seeds usually differ.
-//! 2. If L − A and L − S are both shown gains, of at least [`WORTH`] point: **label**.
-//! 3. Else, if A − S is a shown gain: **adapt**.
-//! 4. Else: **keep** S. What can't be shown to help is not worth its cost.
+//! 2. A *helps* if A − S is a shown gain; L helps if L − S is a shown gain of at least [`WORTH`] point. What can't be shown to help is
+//!    not worth its cost.
+//! 3. If neither helps: **keep** S. If one helps: that one (**adapt** or **label**).
+//! 4. If both help: **label** if L is at least [`WORTH`] point above A on average, else **adapt**. This difference needn't be shown: that
+//!    both help is, one of the two has to be taken, and doubt is no argument for the lower one.
 //!
 //! It doesn't weigh points against hours, as only the user knows what a point is worth: the hours stand beside it.
 
@@ -99,11 +101,14 @@ pub struct Weighed<'a> {
 
 /// What follows from the numbers.
 pub fn advise(weighed: &Weighed<'_>) -> Advice {
-    let is_worth =
-        |difference: &Difference| standing(difference) == Standing::Better && 100.0 * difference.spread.mean >= WORTH;
-    match weighed.labelled {
-        Some(labelled) if is_worth(labelled.over_adapted) && is_worth(labelled.over_source_only) => Advice::Label,
-        _ if standing(weighed.gain) == Standing::Better => Advice::Adapt,
+    let is_worth = |difference: &Difference| 100.0 * difference.spread.mean >= WORTH;
+    let adaptation_helps = standing(weighed.gain) == Standing::Better;
+    let labels = weighed.labelled.filter(|labelled| {
+        standing(labelled.over_source_only) == Standing::Better && is_worth(labelled.over_source_only)
+    });
+    match labels {
+        Some(labelled) if !adaptation_helps || is_worth(labelled.over_adapted) => Advice::Label,
+        _ if adaptation_helps => Advice::Adapt,
         _ => Advice::KeepSourceOnly,
     }
 }
@@ -123,7 +128,7 @@ pub fn paragraph(weighed: &Weighed<'_>) -> String {
             format!("Adaptation is not shown to help: {adapted} against {source_only} {}.", told(gain))
         }
     };
-    let labelling = labelled.map(|labelled| labelling(&labelled, weighed, told(labelled.over_adapted)));
+    let labelling = labelled.map(|labelled| labelling(&labelled, weighed, told));
     let labelling = labelling.unwrap_or_else(|| {
         "No network here has learnt from labelled images of the target, so whether labelling would do more is not known: \
          `intrada-run label` chooses images for it."
@@ -154,19 +159,26 @@ fn hours_in_words(hours: f64) -> String {
     if hours < 1.5 { plural((60.0 * hours).round() as usize, "minute") } else { plural(hours.round() as usize, "hour") }
 }
 
-fn labelling(labelled: &Labelled<'_>, weighed: &Weighed<'_>, told: String) -> String {
+fn labelling(labelled: &Labelled<'_>, weighed: &Weighed<'_>, told: impl Fn(&Difference) -> String) -> String {
     let hours = labelled.images.map(|images| images as f64 * weighed.minutes / 60.0);
-    let cost = hours.map(|hours| format!(" for about {} of labelling", hours_in_words(hours)));
+    let cost = hours.map(|hours| format!(", for about {} of labelling", hours_in_words(hours))).unwrap_or_default();
     let from =
         labelled.images.map(|images| format!(", from {} of the target,", plural(images as usize, "labelled image")));
-    let (name, from, cost) = (labelled.name, from.unwrap_or_default(), cost.unwrap_or_default());
-    match standing(labelled.over_adapted) {
-        Standing::Better => format!("Labels do more: {name}{from} against {} {told}{cost}.", weighed.adapted),
-        Standing::Worse => format!("Labels do less: {name}{from} against {} {told}.", weighed.adapted),
-        Standing::NotShown => {
-            format!("Labels are not shown to do more: {name}{from} against {} {told}{cost}.", weighed.adapted)
-        }
-    }
+    let effect = match standing(labelled.over_source_only) {
+        Standing::Better => "help",
+        Standing::Worse => "harm",
+        Standing::NotShown => "are not shown to help",
+    };
+    let chance = if standing(labelled.over_adapted) == Standing::NotShown { ", which may be chance" } else { "" };
+    format!(
+        "Labels {effect}: {}{} against {} {}{cost}. Against {} it is {}{chance}.",
+        labelled.name,
+        from.unwrap_or_default(),
+        weighed.source_only,
+        told(labelled.over_source_only),
+        weighed.adapted,
+        told(labelled.over_adapted)
+    )
 }
 
 #[cfg(test)]
@@ -200,7 +212,6 @@ mod tests {
         assert_eq!(advice(&loss, None), Advice::KeepSourceOnly);
         assert_eq!(advice(&chance, None), Advice::KeepSourceOnly);
         assert_eq!(advice(&gain, Some((&gain, &gain))), Advice::Label);
-        assert_eq!(advice(&gain, Some((&gain, &chance))), Advice::Adapt);
         assert_eq!(
             advice(&gain, Some((&gain, &small))),
             Advice::Adapt,
@@ -212,6 +223,17 @@ mod tests {
             "better than a bad adaptation is not enough"
         );
         assert_eq!(advice(&loss, Some((&gain, &gain))), Advice::Label);
+        assert_eq!(advice(&chance, Some((&gain, &loss))), Advice::Label, "the adapted network is not shown to help");
+        assert_eq!(advice(&gain, Some((&chance, &gain))), Advice::Adapt, "nor are the labels here");
+        assert_eq!(advice(&chance, Some((&small, &gain))), Advice::KeepSourceOnly);
+        let doubtful = difference(&[0.2, 0.02, 0.07]);
+        assert_eq!(standing(&doubtful), Standing::NotShown);
+        assert_eq!(
+            advice(&gain, Some((&gain, &doubtful))),
+            Advice::Label,
+            "both help, so the one that is better on average, shown or not"
+        );
+        assert_eq!(advice(&gain, Some((&gain, &chance))), Advice::Adapt, "0.3 points on average");
     }
 
     #[test]
@@ -226,8 +248,8 @@ mod tests {
         assert_eq!(
             paragraph(&weighed(&gain, Some((&more, &more)))),
             "Label 20 images of the target. Adaptation helps: intra against source-only +3.0 ± 0.1 [+2.8, +3.2] points over 3 \
-             seeds. Labels do more: few, from 20 labelled images of the target, against intra +4.0 ± 0.1 [+3.8, +4.2] points over \
-             3 seeds for about 30 hours of labelling."
+             seeds. Labels help: few, from 20 labelled images of the target, against source-only +4.0 ± 0.1 [+3.8, +4.2] points \
+             over 3 seeds, for about 30 hours of labelling. Against intra it is +4.0 ± 0.1 [+3.8, +4.2] points over 3 seeds."
         );
         let one = paragraph(&weighed(&difference(&[0.01]), None));
         assert!(

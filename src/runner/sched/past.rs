@@ -79,11 +79,14 @@ pub struct Past {
     pub changes: Vec<Change>,
     /// Why the settings can't be compared, if they can't.
     pub incomparable: Option<String>,
-    /// The mIoU of each network, 0 to 1, by evaluation, in the order in which these settled.
-    pub miou: Vec<(String, BTreeMap<String, Option<f64>>)>,
+    /// The mIoU of each network by evaluation, in the order in which these settled.
+    pub miou: Vec<(String, Networks)>,
     /// The stages whose results are no longer in this cache.
     pub gone: Vec<String>,
 }
+
+/// The mIoU of networks, 0 to 1, in the order of the pipeline file; those that it no longer has come last.
+pub type Networks = Vec<(String, Option<f64>)>;
 
 /// The last runs of a pipeline in its workspace, the newest first: at most so many, and only those of which the file had
 /// these tags.
@@ -132,7 +135,7 @@ fn past(now: &Pipeline, store: &Store, run: Run, before: Option<&Run>, at_work: 
         }
     };
     let with_numbers = run.stages.iter().filter(|settled| !settled.miou.is_empty());
-    let miou = with_numbers.map(|settled| (settled.stage.clone(), settled.miou.clone())).collect();
+    let miou = with_numbers.map(|settled| (settled.stage.clone(), in_order(now, &settled.miou))).collect();
     let gone = run.results().filter(|(_, key)| !store.has_record(*key)).map(|(settled, _)| settled.stage.clone());
     Past {
         gone: gone.collect(),
@@ -288,10 +291,17 @@ fn tell_of_unchanged(found: &mut [Past], pipeline: &Pipeline, store: &Store) {
                 Some(mious(store, &metrics.artifact))
             };
             if let Some(miou) = known.get(&key).cloned().or_else(of_cache).filter(|miou| !miou.is_empty()) {
-                past.miou.push((settled.stage.clone(), miou));
+                past.miou.push((settled.stage.clone(), in_order(pipeline, &miou)));
             }
         }
     }
+}
+
+/// Records sort networks by name; people know them in the order of the file.
+fn in_order(pipeline: &Pipeline, miou: &BTreeMap<String, Option<f64>>) -> Networks {
+    let mut networks: Networks = miou.iter().map(|(name, miou)| (name.clone(), *miou)).collect();
+    networks.sort_by_key(|(name, _)| pipeline.place_of(name));
+    networks
 }
 
 /// The name of the output of an evaluation with its numbers.

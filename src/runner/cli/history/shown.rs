@@ -1,12 +1,12 @@
 //! Runs as text and as JSON.
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::event::Outcome;
 use crate::event::runs::Run;
 use crate::measures::{date, duration, plural};
 use crate::sched::changes::Change;
-use crate::sched::past::{Past, Standing};
+use crate::sched::past::{Networks, Past, Standing};
 use crate::shell;
 use crate::shown;
 
@@ -53,12 +53,16 @@ pub(super) fn as_text(past: &Past) -> String {
 }
 
 /// `inter 45.1, intra 46.3`.
-fn numbers(miou: &std::collections::BTreeMap<String, Option<f64>>) -> String {
-    let number = |(network, miou): (&String, &Option<f64>)| {
+fn numbers(miou: &Networks) -> String {
+    let number = |(network, miou): &(String, Option<f64>)| {
         let percent = miou.map_or("–".to_owned(), |miou| format!("{:.1}", 100.0 * miou));
         format!("{network} {percent}")
     };
     miou.iter().map(number).collect::<Vec<_>>().join(", ")
+}
+
+fn of_networks(miou: &Networks) -> Json {
+    Json::Object(miou.iter().map(|(network, miou)| (network.clone(), json!(miou))).collect())
 }
 
 fn listed(names: &[String]) -> String {
@@ -179,7 +183,7 @@ fn run_as_json(past: &Past) -> Json {
         "incomparable": past.incomparable,
         "stages": stages.collect::<Vec<_>>(),
         "running": if past.standing == Standing::Running { open.keys().collect::<Vec<_>>() } else { Vec::new() },
-        "miou": past.miou.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+        "miou": past.miou.iter().map(|(evaluation, miou)| (evaluation.clone(), of_networks(miou))).collect::<Map<_, _>>(),
         "gone": past.gone,
         "deleted": deleted,
     })

@@ -243,6 +243,14 @@ fn a_person_may_name_a_member_some_members_or_all() {
 }
 
 #[test]
+fn names_of_networks_sort_in_the_order_of_the_file() {
+    let pipeline = whole(&["stages.rank.matrix.lambda=[0.5, 0.6]"]);
+    let mut names = ["unknown", "intra[lambda=0.6]", "inter.teacher", "intra", "inter"];
+    names.sort_by_key(|name| pipeline.place_of(name));
+    assert_eq!(names, ["inter", "inter.teacher", "intra[lambda=0.6]", "intra", "unknown"]);
+}
+
+#[test]
 fn a_thousand_members_share_one_mistake() {
     let seeds: Vec<String> = (0..1000).map(|seed: i32| seed.to_string()).collect();
     let set = [&format!("stages.inter.matrix.seed=[{}]", seeds.join(",")), "stages.pseudo.images=\"rank.esay\""];

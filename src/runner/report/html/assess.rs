@@ -264,9 +264,9 @@ pub fn page(workspace: &Workspace, assessments: &[Assessment], unknown: &[Unknow
             }
             @for unknown in unknown { p.note { (unknown.evaluation) ": " (unknown.why) "." } }
             p.note {
-                "The rule: labels, if they are shown to be better than both by at least a point; else adaptation, if it is shown to be \
-                 better than none; else none. Shown: a 95 % interval over seeds and images that does not hold 0; with fewer than three \
-                 seeds an interval over images, and at least 2 points. Labelling is estimated with "
+                "The rule: what helps is what is shown to be better than source-only, labels by at least a point. If both adaptation \
+                 and labels help, it is labels if they are a point better on average. Shown: a 95 % interval over seeds and images that \
+                 does not hold 0; with fewer than three seeds an interval over images, and at least 2 points. Labelling is estimated with "
                 (minutes) " minutes per image."
             }
         }

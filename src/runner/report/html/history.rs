@@ -62,7 +62,7 @@ fn run(past: &Past) -> Run {
     }
     let mut results = Vec::new();
     for (evaluation, miou) in &past.miou {
-        let number = |(network, miou): (&String, &Option<f64>)| {
+        let number = |(network, miou): &(String, Option<f64>)| {
             format!("{network} {}", miou.map_or("–".to_owned(), |miou| format!("{:.1}", 100.0 * miou)))
         };
         let numbers: Vec<String> = miou.iter().map(number).collect();

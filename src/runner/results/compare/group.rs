@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use super::images::{self, Images};
 use super::{Entry, State, Wishes, is_seed};
 use crate::results::metrics::Measured;
@@ -119,7 +121,8 @@ pub fn compare(entries: Vec<Entry>, wishes: &Wishes) -> Result<Comparison, Unsor
             images: images::compare(&pairs).filter(|_| wishes.by_image),
         }
     };
-    let rows = groups.iter().map(row).collect();
+    // The bootstrap of a row takes milliseconds, and a sweep may have a thousand of them.
+    let rows = groups.par_iter().map(row).collect();
     let (same, classes, all) = (same(&entries), wishes.classes, wishes.all);
     let comparison = Comparison { parameters, same, against, compares_last, rows, classes, all };
     match &wishes.sort {

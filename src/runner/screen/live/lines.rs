@@ -11,6 +11,7 @@ use super::super::plain::DROPPED;
 use super::board::{Board, Doing, Expected, Progress, Running};
 use crate::event::{Finished, Outcome};
 use crate::measures::{brief, count, duration, size};
+use crate::shown;
 
 /// Maximum number of running stages with their own line; the others are counted.
 const AT_MOST: usize = 8;
@@ -99,7 +100,7 @@ pub(super) fn settled(
         }
     };
     let end = columns.saturating_sub(1);
-    let mut said = wrapped(&text, end.saturating_sub(first.width + 2), end.saturating_sub(INDENT)).into_iter();
+    let mut said = shown::wrapped(&text, end.saturating_sub(first.width + 2), end.saturating_sub(INDENT)).into_iter();
     first.push(&format!("  {}", said.next().unwrap_or_default()));
     let mut width = first.width;
     let mut lines = vec![first.text.trim_end().to_owned()];
@@ -130,7 +131,7 @@ fn particulars(finished: &Finished, more: &str, columns: usize) -> Vec<String> {
     let room = columns.saturating_sub(INDENT + HEAD);
     let advice = &finished.advice;
     let under = |head: &'static str, text: &str| {
-        let lines = wrapped(text, room, room).into_iter().enumerate();
+        let lines = shown::wrapped(text, room, room).into_iter().enumerate();
         lines
             .map(|(at, line)| format!("{:INDENT$}{:<HEAD$}{line}", "", if at == 0 { head } else { "" }))
             .collect::<Vec<_>>()
@@ -140,23 +141,6 @@ fn particulars(finished: &Finished, more: &str, columns: usize) -> Vec<String> {
     let log = advice.log.iter().map(|line| format!("{:INDENT$}| {line}", ""));
     let command = advice.more.iter().map(|line| format!("{:INDENT$}{:<HEAD$}{line}", "", "log"));
     said.chain(log).chain(advice.help.iter().flat_map(|line| under("help", line))).chain(command).collect()
-}
-
-/// Wraps words, the first line at `first` columns and the others at `rest`, with at least one word per line.
-fn wrapped(text: &str, first: usize, rest: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let room = if lines.len() == 1 { first } else { rest };
-        let line = lines.last_mut().expect("there is always one");
-        if line.is_empty() {
-            *line += word;
-        } else if line.width() + 1 + word.width() <= room {
-            *line += &format!(" {word}");
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines
 }
 
 /// The line of a stage that is retried.
