@@ -1,13 +1,11 @@
 //! `choices`: what choosing snapshots without labels has cost, over many trainings.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::{Answer, DONE, Refusal, Source, open, show, show_json};
-use crate::pipeline::StageId;
+use super::several::{Opened, Several};
+use super::{Answer, DONE, Refusal, open, show, show_json};
+use crate::pipeline::{Pipeline, StageId};
 use crate::results::choice::{Chosen, Column, columns, remarks, summary};
 use crate::results::compare::quoted;
 use crate::sched::choices::choices;
@@ -20,18 +18,8 @@ use crate::shown;
   intrada-run choices p.toml inter                  one training or sweep
   intrada-run choices a.toml b.toml --format csv    over several pipelines")]
 pub(super) struct Choices {
-    /// Pipeline files, and names of trainings; default: all of them
-    #[arg(value_name = "PIPELINE.toml|STAGE", required = true)]
-    names: Vec<String>,
-    /// Override a value of the files, as in stages.inter.iterations=100; TOML syntax
-    #[arg(long, value_name = "PATH=VALUE")]
-    set: Vec<String>,
-    /// Cache folder; default: cache/ in the workspace; also INTRADA_CACHE
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// Read-only fallback cache; may be repeated; also INTRADA_SHARED_CACHES
-    #[arg(long, value_name = "DIR|URL")]
-    shared_cache: Vec<OsString>,
+    #[command(flatten)]
+    several: Several,
     /// Output format
     #[arg(long, default_value = "text")]
     format: Format,
@@ -51,34 +39,14 @@ enum Format {
 
 impl Choices {
     pub(super) fn answer(self) -> Answer {
-        let is_pipeline = |name: &&String| name.ends_with(".toml") || Path::new(name).is_file();
-        let (files, stages): (Vec<&String>, Vec<&String>) = self.names.iter().partition(is_pipeline);
-        if files.is_empty() {
-            return Err(Refusal::Usage(format!("`{}` is not a pipeline file; name one", self.names[0])));
-        }
+        let Opened { sessions, stages } = self.several.open(&[], trainings)?;
         let mut all = Vec::new();
-        let mut unknown = stages.clone();
-        for file in &files {
-            let (set, cache, shared_cache) = (self.set.clone(), self.cache.clone(), self.shared_cache.clone());
-            let mut session = Source { file: file.into(), set, cache, shared_cache }.open_results()?;
-            let named: Vec<String> = stages
-                .iter()
-                .filter(|name| !session.pipeline.select(name).is_empty())
-                .map(|name| (*name).clone())
-                .collect();
-            unknown.retain(|name| !named.contains(name));
-            let wanted: Vec<StageId> = match (stages.is_empty(), files.len()) {
-                (true, _) => session.pipeline.stage_ids().collect(),
-                // Says which names it has.
-                (false, 1) => open::stages(&session, &self.stages(&stages))?,
-                (false, _) => open::stages(&session, &named)?,
-            };
+        for mut session in sessions {
+            let named = || stages.iter().flat_map(|name| session.pipeline.select(name)).collect();
+            let wanted: Vec<StageId> = if stages.is_empty() { trainings(&session.pipeline) } else { named() };
             let found = choices(&mut session, &wanted);
             open::tell_not_here(&session);
             all.extend(found?);
-        }
-        if let Some(name) = unknown.first() {
-            return Err(Refusal::Usage(format!("no stage of these pipelines is called `{name}`")));
         }
         if all.is_empty() {
             return Err(Refusal::Usage(
@@ -96,10 +64,11 @@ impl Choices {
         }?;
         Ok(DONE)
     }
+}
 
-    fn stages(&self, stages: &[&String]) -> Vec<String> {
-        stages.iter().map(|name| (*name).clone()).collect()
-    }
+/// Those that score their snapshots.
+fn trainings(pipeline: &Pipeline) -> Vec<StageId> {
+    pipeline.stage_ids().filter(|id| pipeline.scored_on(pipeline.stage(*id)).is_some()).collect()
 }
 
 /// The rows of a table, or none.

@@ -1,14 +1,13 @@
 //! `compare`: the results of several pipelines or sweep members in one table.
 
-use std::ffi::OsString;
 use std::io::{IsTerminal, stdout};
-use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::{Answer, DONE, Refusal, Source, open, show, show_json};
-use crate::pipeline::{Pipeline, StageId, near_file, nearest};
+use super::several::{Opened, Several, known};
+use super::{Answer, DONE, Refusal, open, show, show_json};
+use crate::pipeline::{Pipeline, StageId, nearest};
 use crate::results::compare::{self, Entry, Wishes};
 use crate::sched::results;
 use crate::sched::session::Session;
@@ -27,9 +26,8 @@ Examples:
   intrada-run compare p.toml --format latex            a table for a paper"
 )]
 pub(super) struct Compare {
-    /// Pipeline files, then their evaluation stages; default: all evaluations
-    #[arg(value_name = "PIPELINE.toml… [STAGE…]", required = true)]
-    names: Vec<String>,
+    #[command(flatten)]
+    several: Several,
     /// Baseline training; default: inter, else the first one
     #[arg(long, value_name = "STAGE")]
     against: Option<String>,
@@ -51,15 +49,6 @@ pub(super) struct Compare {
     /// Sort by last, best, since, time, weights, pipeline or a parameter; default: file order
     #[arg(long, value_name = "COLUMN")]
     sort: Option<String>,
-    /// Override a value of the files, as in stages.rank.lambda=0.6; TOML syntax
-    #[arg(long, value_name = "PATH=VALUE")]
-    set: Vec<String>,
-    /// Cache folder; default: cache/ in the workspace; also INTRADA_CACHE
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// Read-only fallback cache; may be repeated; also INTRADA_SHARED_CACHES
-    #[arg(long, value_name = "DIR|URL")]
-    shared_cache: Vec<OsString>,
     /// One value per line, as in `2.last 0.451`, for grep
     #[arg(long, conflicts_with_all = ["format", "by_image"])]
     long: bool,
@@ -84,35 +73,12 @@ enum Format {
 
 impl Compare {
     pub(super) fn answer(self) -> Answer {
-        let is_pipeline = |name: &&String| name.ends_with(".toml") || Path::new(name).is_file();
-        let (files, stages): (Vec<&String>, Vec<&String>) = self.names.iter().partition(is_pipeline);
         if self.by_image && !matches!(self.format, Format::Text | Format::Json) {
             return Err(Refusal::Usage("--by-image needs --format text or json".to_owned()));
         }
-        if files.is_empty() {
-            let near = near(&self.names[0]).unwrap_or_else(|| "; name one".to_owned());
-            return Err(Refusal::Usage(format!("`{}` is not a pipeline file{near}", self.names[0])));
-        }
+        let Opened { mut sessions, stages } = self.several.open(&self.tag, |pipeline| pipeline.evaluations().collect())?;
         let mut entries = Vec::new();
         let mut classes: Vec<String> = Vec::new();
-        let mut unknown = stages.clone();
-        let mut sessions = Vec::new();
-        for file in files {
-            let (set, cache, shared_cache) = (self.set.clone(), self.cache.clone(), self.shared_cache.clone());
-            let source = Source { file: file.into(), set, cache, shared_cache };
-            let session = source.open_results()?;
-            if !session.pipeline.about.has_tags(&self.tag) {
-                continue;
-            }
-            unknown.retain(|name| session.pipeline.select(name).is_empty());
-            sessions.push(session);
-        }
-        if sessions.is_empty() {
-            return Err(Refusal::Usage(format!("none of these pipelines has the tags {}", self.tag.join(", "))));
-        }
-        if let Some(name) = unknown.first() {
-            return Err(no_evaluation(&sessions, name));
-        }
         for session in &mut sessions {
             let evaluations = evaluations(session, &stages)?;
             let found = results::entries(session, &evaluations);
@@ -161,7 +127,7 @@ fn about(session: &Session) -> serde_json::Value {
 }
 
 /// The named evaluations, or all.
-fn evaluations(session: &Session, names: &[&String]) -> Result<Vec<StageId>, Refusal> {
+fn evaluations(session: &Session, names: &[&str]) -> Result<Vec<StageId>, Refusal> {
     let all = session.pipeline.evaluations().collect::<Vec<_>>();
     if all.is_empty() {
         let file = session.pipeline.file.display();
@@ -179,18 +145,12 @@ fn evaluations(session: &Session, names: &[&String]) -> Result<Vec<StageId>, Ref
             let kind = session.pipeline.stage(*other).kind.name;
             return Err(Refusal::Usage(format!(
                 "`{name}` is of kind {kind}, not evaluation; {}",
-                known(session, &all)
+                known(&session.pipeline, &all)
             )));
         }
         named.extend(meant.into_iter().filter(|id| !named.contains(id)).collect::<Vec<_>>());
     }
     Ok(named)
-}
-
-fn known(session: &Session, evaluations: &[StageId]) -> String {
-    let mut names: Vec<&str> = evaluations.iter().map(|id| session.pipeline.stage(*id).family.as_str()).collect();
-    names.dedup();
-    format!("there is {}", names.join(", "))
 }
 
 /// The names of the measured networks, each once.
@@ -202,21 +162,4 @@ fn measured(entries: &[Entry]) -> String {
         }
     }
     if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
-}
-
-/// Suggests a pipeline file for a name that is neither a file nor ends in `.toml`.
-fn near(name: &str) -> Option<String> {
-    Some(format!("; did you mean `{}`?", near_file(Path::new(name))?.display()))
-}
-
-fn no_evaluation(sessions: &[Session], name: &str) -> Refusal {
-    let stages = || sessions.iter().flat_map(|session| &session.pipeline.stages);
-    let names = stages().flat_map(|stage| [stage.family.as_str(), stage.name.as_str()]);
-    let stage = nearest(name, names).map(|near| format!("; did you mean `{near}`?"));
-    let all = || {
-        let known = sessions.iter().map(|session| known(session, &session.pipeline.evaluations().collect::<Vec<_>>()));
-        format!("; {}", known.collect::<Vec<_>>().join(", and "))
-    };
-    let near = stage.or_else(|| near(name)).unwrap_or_else(all);
-    Refusal::Usage(format!("no stage of these pipelines is called `{name}`{near}"))
 }

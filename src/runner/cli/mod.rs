@@ -42,6 +42,7 @@ mod result;
 mod run;
 mod schema;
 mod screen;
+mod several;
 mod status;
 mod watch;
 mod why;

@@ -49,6 +49,7 @@ pub(super) fn check(
     check_maps(&header, &dataset_list, problems);
     check_rare(&header, &read.stages, problems);
     check_threads(&header, problems);
+    check_seeds(&header, &read.stages, &stages, problems);
     let datasets_used = dataset_list.iter().map(|it| ("data set", &it.name, it.span)).zip(used_datasets);
     let models_used = model_list.iter().map(|it| ("model", &it.name, it.span)).zip(used_models);
     check_used(datasets_used.chain(models_used), problems);
@@ -185,6 +186,36 @@ fn check_threads(header: &Header, problems: &mut Vec<Problem>) {
         problems.push(problem.help("in [pipeline]: `threads = 1`, or the number that every machine has"));
     }
 }
+
+/// Warns of a stage with the default seed in a sweep over the seeds of others: its members are called `[seed=2]` and all have the
+/// same one, so that their spread is smaller than that of trainings with seeds of their own.
+fn check_seeds(header: &Header, tables: &[StageTable], stages: &[Stage], problems: &mut Vec<Problem>) {
+    let mut told = HashSet::new();
+    for (table, stage) in tables.iter().zip(stages) {
+        let values = || {
+            let members = tables.iter().filter(|other| other.family == table.family);
+            let mut values: Vec<&str> = members.filter_map(|member| member.coordinate(SEED)).collect();
+            values.sort_by_key(|value| (value.len(), *value));
+            values.dedup();
+            values.join(", ")
+        };
+        let has_default = !table.values.has(SEED) && stage.parameter(SEED).is_some();
+        if has_default && table.coordinate(SEED).is_some() && told.insert(&table.family) {
+            let title = format!("`{}` has seed {} in all members of the sweep over seeds", table.family, header.seed);
+            let problem = Problem::warning(title).at(table.span, "only the stages before it differ");
+            let help = format!(
+                "[stages.{}.matrix] seed = [{}]; or `seed = {}` if that is meant",
+                table.family,
+                values(),
+                header.seed
+            );
+            problems.push(problem.help(help));
+        }
+    }
+}
+
+/// The key, and the axis of a sweep over it.
+const SEED: &str = "seed";
 
 /// Reports the pipeline file as an output, as a command's earlier outputs are replaced when it runs.
 fn check_own_file(file: &Path, root: &Path, stages: &[Stage], problems: &mut Vec<Problem>) {

@@ -33,6 +33,13 @@ pub(super) struct StageTable {
     pub execution: Execution,
 }
 
+impl StageTable {
+    /// Its coordinate on an axis, as text.
+    pub fn coordinate(&self, axis: &str) -> Option<&str> {
+        self.coordinates.iter().find(|coordinate| coordinate.axis == axis).map(|coordinate| coordinate.value.as_str())
+    }
+}
+
 /// The contents of the section.
 pub(super) struct StageTables {
     /// The stages of a known kind, in file order; a swept stage occurs once per member.

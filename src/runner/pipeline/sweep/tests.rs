@@ -251,6 +251,19 @@ fn names_of_networks_sort_in_the_order_of_the_file() {
 }
 
 #[test]
+fn a_sweep_over_seeds_tells_of_a_later_training_whose_seed_stays() {
+    let warnings = |set: &[&str]| -> Vec<String> {
+        let whole = whole(set);
+        whole.warnings.iter().map(|warning| warning.title.clone()).filter(|title| title.contains("seed")).collect()
+    };
+    let swept = "stages.inter.matrix.seed=[1, 2]";
+    assert_eq!(warnings(&[swept]), ["`intra` has seed 7 in all members of the sweep over seeds"]);
+    assert_eq!(warnings(&[swept, "stages.intra.matrix.seed=[1, 2]"]), Vec::<String>::new());
+    assert_eq!(warnings(&[swept, "stages.intra.seed=1234"]), Vec::<String>::new(), "it is meant");
+    assert_eq!(warnings(&["stages.inter.matrix.batch=[1, 2]"]), Vec::<String>::new());
+}
+
+#[test]
 fn a_thousand_members_share_one_mistake() {
     let seeds: Vec<String> = (0..1000).map(|seed: i32| seed.to_string()).collect();
     let set = [&format!("stages.inter.matrix.seed=[{}]", seeds.join(",")), "stages.pseudo.images=\"rank.esay\""];
