@@ -89,25 +89,36 @@ pub fn of_miou(network: Network<'_>) -> Option<OverImages> {
     over_images(&[network], |draw| draw.miou(0))
 }
 
-/// Of the mean, over these pairs, of the mIoU of the second network minus that of the first. Image i is the same for all
-/// networks. None with too few images.
+/// Of the mean, over these pairs, of the mIoU of the second network minus that of the first, over the classes that both have. Image
+/// i is the same for all networks. None with too few images.
 pub fn of_difference(pairs: Vec<(Network<'_>, Network<'_>)>) -> Option<OverImages> {
-    over_pairs(pairs, |draw, network| draw.miou(network))
+    over_pairs(pairs, Draw::difference)
 }
 
 /// The same of the IoU of one class. None as well where a draw has nothing of that class.
 pub fn of_class(pairs: Vec<(Network<'_>, Network<'_>)>, class: usize) -> Option<OverImages> {
-    over_pairs(pairs, |draw, network| draw.iou(network, class))
+    over_pairs(pairs, |draw, base, own| Some(draw.iou(own, class)? - draw.iou(base, class)?))
 }
 
-/// Of the mean difference of a number of each network of a draw.
-fn over_pairs(pairs: Vec<(Network<'_>, Network<'_>)>, of: impl Fn(&Draw, usize) -> Option<f64>) -> Option<OverImages> {
+/// Of the mean difference of two networks of a draw.
+fn over_pairs(
+    pairs: Vec<(Network<'_>, Network<'_>)>,
+    of: impl Fn(&Draw, usize, usize) -> Option<f64>,
+) -> Option<OverImages> {
     let count = pairs.len();
     let networks: Vec<Network<'_>> = pairs.into_iter().flat_map(|(base, own)| [base, own]).collect();
     over_images(&networks, |draw| {
-        let difference = |pair: usize| Some(of(draw, 2 * pair + 1)? - of(draw, 2 * pair)?);
+        let difference = |pair: usize| of(draw, 2 * pair, 2 * pair + 1);
         Some((0..count).map(difference).sum::<Option<f64>>()? / count as f64)
     })
+}
+
+/// The difference over the classes that both networks have, on all images, if one of them has a class that the other hasn't: then
+/// their mIoUs are means over different classes. None if they have the same.
+pub fn difference_in_common(base: &Network<'_>, own: &Network<'_>) -> Option<f64> {
+    let all = Draw::of_all(&[base, own])?;
+    let differs = |class: usize| all.iou(0, class).is_some() != all.iou(1, class).is_some();
+    (0..all.classes).any(differs).then(|| all.difference(0, 1)).flatten()
 }
 
 /// The pixels of a draw: for each network the intersections by class, then the unions.
@@ -117,6 +128,29 @@ struct Draw {
 }
 
 impl Draw {
+    /// Each image once. None without images.
+    fn of_all(networks: &[&Network<'_>]) -> Option<Draw> {
+        let classes = networks.first()?.first()?.classes();
+        let mut sums = Vec::new();
+        for network in networks {
+            for class in 0..2 * classes {
+                let count = |pixels: &&Pixels| match class.checked_sub(classes) {
+                    None => pixels.intersection[class],
+                    Some(class) => pixels.union[class],
+                };
+                sums.push(network.iter().map(count).sum::<u64>() as f32);
+            }
+        }
+        Some(Draw { sums, classes })
+    }
+
+    /// Of the mIoUs over the classes that both networks have: a class that only one of them predicts, and that has no label, would
+    /// make the means incomparable.
+    fn difference(&self, base: usize, own: usize) -> Option<f64> {
+        let known = (0..self.classes).filter_map(|class| Some(self.iou(own, class)? - self.iou(base, class)?));
+        mean(known)
+    }
+
     fn iou(&self, network: usize, class: usize) -> Option<f64> {
         let at = 2 * network * self.classes + class;
         let (both, either) = (self.sums[at], self.sums[at + self.classes]);
@@ -125,10 +159,13 @@ impl Draw {
 
     /// Over the classes that occur or are predicted, as in the evaluation.
     fn miou(&self, network: usize) -> Option<f64> {
-        let known = (0..self.classes).filter_map(|class| self.iou(network, class));
-        let (sum, count) = known.fold((0.0, 0), |(sum, count), iou| (sum + iou, count + 1));
-        (count > 0).then(|| sum / f64::from(count))
+        mean((0..self.classes).filter_map(|class| self.iou(network, class)))
     }
+}
+
+fn mean(numbers: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = numbers.fold((0.0, 0), |(sum, count), number| (sum + number, count + 1));
+    (count > 0).then(|| sum / f64::from(count))
 }
 
 fn over_images(networks: &[Network<'_>], statistic: impl Fn(&Draw) -> Option<f64>) -> Option<OverImages> {

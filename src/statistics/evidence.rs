@@ -6,8 +6,8 @@
 //!
 //! With both sources the variances are added: that of the mean over the seeds, and that of the images by a bootstrap of the mean
 //! difference. The second holds a part of the first, so the interval is rather too wide. The degrees of freedom are those of
-//! Welch and Satterthwaite (Satterthwaite, An Approximate Distribution of Estimates of Variance Components, 1946). Where each seed
-//! has images of its own, the seeds' spread already has both.
+//! Welch and Satterthwaite (Satterthwaite, An Approximate Distribution of Estimates of Variance Components, 1946). The interval is
+//! never narrower than that of the seeds alone. Where each seed has images of its own, the seeds' spread already has both.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,9 @@ use crate::spread::Spread;
 
 /// Below this many seeds a difference is shown without a verdict.
 pub const SEEDS_FOR_A_VERDICT: usize = 3;
+
+/// A tenth of a point, the last digit that is shown.
+pub const TENTH: f64 = 0.001;
 
 /// The pixels of one network by image.
 pub type ByImage = BTreeMap<String, Pixels>;
@@ -38,6 +41,17 @@ pub struct Difference {
     pub images: Option<OverImages>,
     /// The interval of seeds and images together; none with fewer than [`SEEDS_FOR_A_VERDICT`] seeds.
     pub all: Option<Interval>,
+    /// Whether one of the networks has a class that the other hasn't: neither labelled nor predicted. The difference then is over the
+    /// classes that both have, and not that of their mIoUs.
+    pub leaves_out_classes: bool,
+}
+
+impl Pair<'_> {
+    /// Over the classes that both have, where these aren't all that one has; as far as pixels are known.
+    fn difference_in_common(&self) -> Option<f64> {
+        let (base, own) = images_in_common(std::slice::from_ref(self))?.pop()?;
+        bootstrap::difference_in_common(&base, &own)
+    }
 }
 
 /// What a difference may be called.
@@ -54,8 +68,11 @@ pub enum Verdict {
 impl Difference {
     /// None without a pair.
     pub fn of(pairs: &[Pair<'_>]) -> Option<Difference> {
-        let differences: Vec<f64> = pairs.iter().map(|pair| pair.own.0 - pair.base.0).collect();
-        Difference::beyond(&differences, images_in_common(pairs).and_then(bootstrap::of_difference))
+        let in_common: Vec<Option<f64>> = pairs.iter().map(Pair::difference_in_common).collect();
+        let difference = |(pair, in_common): (&Pair<'_>, &Option<f64>)| in_common.unwrap_or(pair.own.0 - pair.base.0);
+        let differences: Vec<f64> = pairs.iter().zip(&in_common).map(difference).collect();
+        let difference = Difference::beyond(&differences, images_in_common(pairs).and_then(bootstrap::of_difference))?;
+        Some(Difference { leaves_out_classes: in_common.iter().any(Option::is_some), ..difference })
     }
 
     /// Of the IoU of one class, the pairs' own: baseline and compared network. `class` is its index.
@@ -69,7 +86,7 @@ impl Difference {
     fn beyond(differences: &[f64], images: Option<OverImages>) -> Option<Difference> {
         let spread = Spread::of(differences)?;
         let all = spread.sd.filter(|_| spread.count >= SEEDS_FOR_A_VERDICT).map(|sd| together(spread, sd, images));
-        Some(Difference { spread, images, all })
+        Some(Difference { spread, images, all, leaves_out_classes: false })
     }
 
     /// The widest known interval.
@@ -85,9 +102,10 @@ impl Difference {
         Some(if interval.holds_zero() { Verdict::WithinChance } else { beyond })
     }
 
-    /// Whether the interval, of whatever kind, doesn't hold 0 and the mean is negative: worth a look even with one seed.
+    /// Whether the interval, of whatever kind, doesn't hold 0 and the mean is negative: worth a look even with one seed. Less than a
+    /// tenth of a point is nothing to look at, whatever its interval.
     pub fn is_worse_than_chance(&self) -> bool {
-        self.spread.mean < 0.0 && self.interval().is_some_and(|interval| !interval.holds_zero())
+        self.spread.mean <= -TENTH && self.interval().is_some_and(|interval| !interval.holds_zero())
     }
 }
 
@@ -101,7 +119,10 @@ fn together(spread: Spread, sd: f64, images: Option<OverImages>) -> Interval {
         return Interval { low: spread.mean, high: spread.mean };
     }
     let freedom = variance.powi(2) / (of_seeds.powi(2) / (seeds - 1.0) + of_images.powi(2) / freedom_of_images);
-    Interval::around(spread.mean, variance.sqrt(), freedom)
+    let both = Interval::around(spread.mean, variance.sqrt(), freedom);
+    // With few seeds the added degrees of freedom can outweigh the added variance: then the seeds alone are the wider ones.
+    let alone = Interval::around(spread.mean, of_seeds.sqrt(), seeds - 1.0);
+    Interval { low: both.low.min(alone.low), high: both.high.max(alone.high) }
 }
 
 /// The pixels of all pairs, if all are of the same labelled images.

@@ -59,8 +59,8 @@ impl Assess {
         let place = Path::new("runs").join(&session.pipeline.name).join("assess.html");
         let path = session.pipeline.root.join(&place);
         let text = assess::page(&workspace, &known, &unknown, self.minutes_per_image);
-        page::replace(&session.store, &path, text.as_bytes()).map_err(anyhow::Error::new)?;
-        let page = from_here(&session.pipeline, &place).display().to_string();
+        let written = page::replace(&session.store, &path, text.as_bytes());
+        let page = written.is_ok().then(|| from_here(&session.pipeline, &place).display().to_string());
         match self.format {
             Format::Json => {
                 let all = serde_json::json!({ "assessments": known, "unknown": unknown, "page": page });
@@ -68,15 +68,19 @@ impl Assess {
             }
             Format::Text => {
                 let room = stdout().is_terminal().then(|| size_of(stdout()).0);
-                show(&in_words(&known, &unknown, &page, room))?;
+                show(&in_words(&known, &unknown, page.as_deref(), room))?;
             }
+        }
+        if let Err(error) = written {
+            // The answer is here; a page beside results that only their owner may write is not worth failing for.
+            talk!("warning: there is no page: {:#}", anyhow::Error::new(error));
         }
         Ok(if known.is_empty() { STAGE_FAILED } else { DONE })
     }
 }
 
 /// A paragraph and a table for each; on a terminal of `room` columns the paragraph is wrapped.
-fn in_words(known: &[Assessment], unknown: &[Unknown], page: &str, room: Option<usize>) -> String {
+fn in_words(known: &[Assessment], unknown: &[Unknown], page: Option<&str>, room: Option<usize>) -> String {
     let mut text = String::new();
     for assessment in known {
         text += &format!("{}: {}\n", assessment.place(), assessment.advice.words());
@@ -90,7 +94,7 @@ fn in_words(known: &[Assessment], unknown: &[Unknown], page: &str, room: Option<
     if known.is_empty() {
         text += "no evaluation here tells whether adaptation helps\n";
     }
-    text + &format!("page  {page}\n")
+    text + &page.map(|page| format!("page  {page}\n")).unwrap_or_default()
 }
 
 fn table(assessment: &Assessment) -> String {

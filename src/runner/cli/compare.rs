@@ -76,7 +76,8 @@ impl Compare {
         if self.by_image && !matches!(self.format, Format::Text | Format::Json) {
             return Err(Refusal::Usage("--by-image needs --format text or json".to_owned()));
         }
-        let Opened { mut sessions, stages } = self.several.open(&self.tag, |pipeline| pipeline.evaluations().collect())?;
+        let Opened { mut sessions, stages } =
+            self.several.open(&self.tag, |pipeline| pipeline.evaluations().collect())?;
         let mut entries = Vec::new();
         let mut classes: Vec<String> = Vec::new();
         for session in &mut sessions {

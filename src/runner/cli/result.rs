@@ -5,12 +5,12 @@
 
 use std::collections::HashMap;
 
-use crate::digest::FileDigest;
+use crate::digest::{FileDigest, Key};
 use crate::kind::OutputRole;
 use crate::kind::choosing::Score;
-use crate::kind::training::{CHOOSE_BY, is_learnt_from};
+use crate::kind::training::CHOOSE_BY;
 use crate::label::sample::{self, Measured};
-use crate::pipeline::{DatasetId, InputSource, MeasuredNetwork, Pipeline, Stage, StageId, Value, Which};
+use crate::pipeline::{DatasetId, MeasuredNetwork, Pipeline, Stage, StageId, Value, Which};
 use crate::results::image::{ImageScore, scores};
 use crate::results::metrics::{self, Best, Metrics, Row, Step};
 use crate::results::story::{self, Origin};
@@ -18,8 +18,15 @@ use crate::sched::Ended;
 use crate::sched::session::Session;
 use intrada_statistics::evidence::{ByImage, Difference, Pair};
 
-/// The metrics of each evaluation before the run.
-pub(super) type Before = HashMap<StageId, FileDigest>;
+/// The results of each evaluation before the run.
+pub(super) type Before = HashMap<StageId, Earlier>;
+
+/// An evaluation's metrics, and the key that it had.
+#[derive(Clone, Copy)]
+pub(super) struct Earlier {
+    metrics: FileDigest,
+    key: Key,
+}
 
 /// Looks up the metrics of the evaluations among `stages` from their last run in this workspace.
 pub(super) fn before(session: &Session, stages: &[StageId]) -> Before {
@@ -28,7 +35,7 @@ pub(super) fn before(session: &Session, stages: &[StageId]) -> Before {
         let output = &stage.outputs[place(stage, OutputRole::Metrics)?];
         let record = session.index.stages.get(&session.record_name(stage))?;
         let placed = record.outputs.iter().find(|placed| placed.path == output.path)?;
-        Some((*id, placed.artifact.object))
+        Some((*id, Earlier { metrics: placed.artifact.object, key: record.key }))
     };
     stages.iter().filter_map(metrics).collect()
 }
@@ -56,7 +63,7 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    fn table(&self, id: StageId, before: Option<FileDigest>) -> Option<String> {
+    fn table(&self, id: StageId, before: Option<Earlier>) -> Option<String> {
         let stage = self.session.pipeline.stage(id);
         let metrics: Metrics = self.metrics(self.object(id, OutputRole::Metrics)?)?;
         let pipeline = &self.session.pipeline;
@@ -71,12 +78,24 @@ impl Found<'_> {
         let classes: Vec<String> = pipeline.classes.iter().map(|class| class.name.clone()).collect();
         let named = dataset.map_or("", |dataset| &pipeline.dataset(dataset).name);
         let table = metrics::table(&stage.name, named, &weights, &classes, &metrics);
-        let before = before.and_then(|object| self.metrics(object)).unwrap_or_default();
+        let before = before.filter(|earlier| self.is_on_the_same_images(id, earlier.key));
+        let before = before.and_then(|earlier| self.metrics(earlier.metrics)).unwrap_or_default();
         let rows = self.rows(dataset, &networks, &metrics, &before);
         let steps = self.steps(id, &networks, &metrics);
         let summary = metrics::summary(named, &rows, &steps, self.is_one_seed(&networks));
         let estimate = self.estimate(id, dataset, &networks, &metrics);
         Some(table + &chosen(pipeline, stage) + &self.supervised(&networks) + &summary + &estimate)
+    }
+
+    /// Whether an evaluation measures what it measured under an earlier key: a difference of numbers on other images is none of the
+    /// networks.
+    fn is_on_the_same_images(&self, id: StageId, earlier: Key) -> bool {
+        let images = |key: Key| {
+            let manifest = self.session.store.here(key)?.manifest;
+            manifest["inputs"]["dataset"]["digest"].as_str().map(str::to_owned)
+        };
+        let record = self.session.index.stages.get(&self.session.record_name(self.session.pipeline.stage(id)));
+        record.is_some_and(|record| images(earlier).is_some_and(|before| images(record.key) == Some(before)))
     }
 
     /// What results on images that `label` has chosen say about all images of their data set; empty for other data sets.
@@ -88,19 +107,12 @@ impl Found<'_> {
         metrics: &Metrics,
     ) -> String {
         let pipeline = &self.session.pipeline;
-        let Some(dataset) = dataset.map(|dataset| pipeline.dataset(dataset)) else { return String::new() };
-        let Some(sample) = sample::of(&pipeline.root, dataset) else { return String::new() };
+        let Some(dataset) = dataset else { return String::new() };
+        let Some(sample) = sample::of(&pipeline.root, pipeline.dataset(dataset)) else { return String::new() };
         let lines = self.lines(id);
-        let learnt_from = |id: StageId| {
-            pipeline.stage(id).inputs.iter().filter_map(|input| match input.from {
-                InputSource::Dataset { dataset, labels: true } if is_learnt_from(&input.role) => Some(dataset),
-                _ => None,
-            })
-        };
         let has_learnt = |network: &MeasuredNetwork<'_>| {
-            let before = network.training().map(|training| self.session.graph.ancestors(&[training]));
-            let sets = before.into_iter().flatten().flat_map(learnt_from);
-            sets.chain(network.chosen_on).any(|set| sample::overlap(pipeline.dataset(set), dataset))
+            let came_from = self.origin(network, None).came_from;
+            sample::has_learnt(pipeline, &came_from, network.chosen_on, dataset)
         };
         let pixels: Vec<ByImage> = networks.iter().map(|network| pixels_of(&lines, network)).collect();
         let measured = networks.iter().zip(&pixels).filter_map(|(network, pixels)| {
@@ -116,11 +128,18 @@ impl Found<'_> {
         scores(&String::from_utf8_lossy(&table.unwrap_or_default())).collect()
     }
 
+    fn origin(&self, network: &MeasuredNetwork<'_>, dataset: Option<DatasetId>) -> Origin {
+        let (pipeline, graph) = (&self.session.pipeline, &self.session.graph);
+        Origin::of(pipeline, graph, network, |came_from| {
+            dataset.is_some_and(|dataset| sample::has_learnt(pipeline, came_from, None, dataset))
+        })
+    }
+
     /// What each step of the adaptation gave on these images.
     fn steps(&self, id: StageId, networks: &[MeasuredNetwork<'_>], metrics: &Metrics) -> Vec<Step> {
         let lines = self.lines(id);
-        let (pipeline, graph) = (&self.session.pipeline, &self.session.graph);
-        let origins: Vec<Origin> = networks.iter().map(|network| Origin::of(pipeline, graph, network)).collect();
+        let dataset = self.session.pipeline.dataset_of(self.session.pipeline.stage(id));
+        let origins: Vec<Origin> = networks.iter().map(|network| self.origin(network, dataset)).collect();
         let told = story::steps(&origins);
         let pixels: Vec<ByImage> = told.iter().map(|at| pixels_of(&lines, &networks[*at])).collect();
         let network = |place: usize| Some((metrics.get(networks[told[place]].name)?.miou?, &pixels[place]));

@@ -3,6 +3,7 @@
 //! Only images that were all drawn at random stand for the others. Of the rest a sentence says why they don't. Formats lines;
 //! where the results come from, the caller knows.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use intrada_statistics::bootstrap::{IMAGES_FOR_AN_INTERVAL, Interval, of_miou};
@@ -11,14 +12,15 @@ use intrada_statistics::evidence::ByImage;
 use super::folder::Description;
 use super::mixture::Rule;
 use super::read::{NOT_RANDOM, RANDOM};
+use crate::kind::training::is_learnt_from;
 use crate::measures::count;
-use crate::pipeline::{Dataset, Format};
+use crate::pipeline::{Dataset, DatasetId, Format, InputSource, Pipeline, StageId};
 
 /// A data set in a folder of chosen images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Images drawn at random; `None`: it isn't the list of these.
-    drawn: Option<usize>,
+    /// The images that were drawn at random, by the stems of their files.
+    drawn: BTreeSet<String>,
     /// Those of which they were drawn.
     population: usize,
     /// The data set of those, and how many of it were labelled before.
@@ -40,19 +42,50 @@ pub struct Measured<'a> {
 
 /// What a data set of a workspace is a sample of; `None`: it is no folder of chosen images.
 pub fn of(root: &Path, dataset: &Dataset) -> Option<Sample> {
-    let (folder, list) = place(dataset)?;
-    let description = Description::of(&root.join(folder)).ok()?;
-    let is_random = list.is_some_and(|list| list == RANDOM);
+    let description = Description::of(&root.join(place(dataset)?.0)).ok()?;
+    let drawn = description.images.iter().filter(|image| image.rule == Rule::Random);
     Some(Sample {
-        drawn: is_random.then(|| description.asked.by.of(Rule::Random)),
+        drawn: drawn.map(|image| image.stem().to_owned()).collect(),
         population: description.pool.saturating_sub(description.labelled_before),
         of: description.asked.dataset,
         labelled_before: description.labelled_before,
     })
 }
 
+/// Whether labels of a data set's images have taught or chosen a network: `came_from` are its training with all ancestors, `chosen_on`
+/// the data set by whose labels it was chosen. Data sets count by what the file says: the same one, the same list of the same
+/// folder, or parts of a folder of chosen images. (`plan` compares the images themselves.)
+pub fn has_learnt(
+    pipeline: &Pipeline,
+    came_from: &[StageId],
+    chosen_on: Option<DatasetId>,
+    dataset: DatasetId,
+) -> bool {
+    let learnt_from = |id: &StageId| {
+        pipeline.stage(*id).inputs.iter().filter_map(|input| match input.from {
+            InputSource::Dataset { dataset, labels: true } if is_learnt_from(&input.role) => Some(dataset),
+            _ => None,
+        })
+    };
+    let (own, is_chosen) = (pipeline.dataset(dataset), of(&pipeline.root, pipeline.dataset(dataset)).is_some());
+    let is_shared = |set: DatasetId| {
+        let other = pipeline.dataset(set);
+        set == dataset || is_same_list(own, other) || is_chosen && overlap(own, other)
+    };
+    came_from.iter().flat_map(learnt_from).chain(chosen_on).any(is_shared)
+}
+
+fn is_same_list(one: &Dataset, other: &Dataset) -> bool {
+    match (&one.format, &other.format) {
+        (Format::Folder { root, list, .. }, Format::Folder { root: other_root, list: other_list, .. }) => {
+            (root, list) == (other_root, other_list)
+        }
+        _ => false,
+    }
+}
+
 /// Whether two data sets may have chosen images in common: they are of one folder, and not its random and its other part.
-pub fn overlap(one: &Dataset, other: &Dataset) -> bool {
+fn overlap(one: &Dataset, other: &Dataset) -> bool {
     let (Some(one), Some(other)) = (place(one), place(other)) else { return false };
     let parts = [one.1, other.1];
     one.0 == other.0 && parts != [Some(RANDOM), Some(NOT_RANDOM)] && parts != [Some(NOT_RANDOM), Some(RANDOM)]
@@ -68,11 +101,26 @@ impl Sample {
     /// What these results say about all images, in lines; what they don't, too.
     pub fn told(&self, networks: &[Measured<'_>]) -> String {
         let of = &self.of;
-        let Some(drawn) = self.drawn else {
+        let evaluated: BTreeSet<&str> =
+            networks.iter().flat_map(|network| network.pixels.keys()).map(|image| stem(image)).collect();
+        let drawn = self.drawn.len();
+        if !evaluated.iter().all(|image| self.drawn.contains(*image)) || drawn == 0 {
             return format!(
                 "  no estimate for `{of}`: these images weren't all drawn at random ({RANDOM} lists those that were)\n"
             );
-        };
+        }
+        if evaluated.is_empty() {
+            return format!("  no estimate for `{of}`: this evaluation tells nothing of single images\n");
+        }
+        if evaluated.len() < drawn {
+            return format!(
+                "  no estimate for `{of}`: {} of the {drawn} images that were drawn at random are evaluated, and the others may be \
+                 harder\n",
+                evaluated.len()
+            );
+        }
+        // Drawn without replacement: of what isn't left out nothing is unknown (finite population correction).
+        let unknown = (1.0 - drawn as f64 / self.population.max(drawn) as f64).sqrt();
         let rest = if self.labelled_before > 0 { " that weren't labelled before" } else { "" };
         let all = count(self.population as u64);
         let mut text = format!(
@@ -83,13 +131,21 @@ impl Sample {
             let interval = of_miou(network.pixels.values().collect()).map(|over| over.interval);
             let said = match interval {
                 _ if network.has_learnt => "none, as labels of these images have taught or chosen it".to_owned(),
-                Some(Interval { low, high }) => format!("{percent:.1} [{:.1}, {:.1}]", 100.0 * low, 100.0 * high),
+                Some(Interval { low, high }) => {
+                    let end = |end: f64| percent + unknown * (100.0 * end - percent);
+                    format!("{percent:.1} [{:.1}, {:.1}]", end(low), end(high))
+                }
                 None => format!("{percent:.1}, too few images for an interval ({IMAGES_FOR_AN_INTERVAL} are needed)"),
             };
             text += &format!("    {}  {said}\n", network.name);
         }
         text
     }
+}
+
+/// A file's name without extension.
+fn stem(file: &str) -> &str {
+    file.rsplit_once('.').map_or(file, |(stem, _)| stem)
 }
 
 #[cfg(test)]
@@ -107,14 +163,19 @@ mod tests {
         (0..images).map(image).collect()
     }
 
-    fn told(drawn: Option<usize>, images: u64, has_learnt: bool) -> String {
-        let sample = Sample { drawn, population: 180, of: "target".into(), labelled_before: 20 };
+    fn told(drawn: u64, images: u64, has_learnt: bool) -> String {
+        of_population(180, drawn, images, has_learnt)
+    }
+
+    fn of_population(population: usize, drawn: u64, images: u64, has_learnt: bool) -> String {
+        let drawn = (0..drawn).map(|image| image.to_string()).collect();
+        let sample = Sample { drawn, population, of: "target".into(), labelled_before: 20 };
         sample.told(&[Measured { name: "intra", miou: 0.775, pixels: &pixels(images), has_learnt }])
     }
 
     #[test]
     fn a_random_sample_gives_an_interval_that_holds_the_estimate_and_anything_else_none() {
-        let text = told(Some(20), 20, false);
+        let text = told(20, 20, false);
         assert!(
             text.contains("the 180 images of `target` that weren't labelled before, from 20 drawn at random"),
             "{text}"
@@ -123,9 +184,16 @@ mod tests {
             text.split_once("intra  77.5 [").unwrap().1.trim_end().trim_end_matches(']').split_once(", ").unwrap();
         let [low, high]: [f64; 2] = [low, high].map(|number| number.parse().unwrap());
         assert!(low < 77.5 && 77.5 < high && high - low < 40.0, "{text}");
-        assert!(told(Some(5), 5, false).contains("77.5, too few images for an interval (10 are needed)"));
-        assert!(told(Some(20), 20, true).contains("intra  none, as labels of these images have taught or chosen it"));
-        let other = told(None, 20, false);
-        assert!(other.contains("no estimate for `target`") && !other.contains("77.5"), "{other}");
+        assert!(told(5, 5, false).contains("77.5, too few images for an interval (10 are needed)"));
+        assert!(told(20, 20, true).contains("intra  none, as labels of these images have taught or chosen it"));
+        for (drawn, why) in [(0, "weren't all drawn"), (19, "weren't all drawn"), (24, "20 of the 24 images")] {
+            let other = told(drawn, 20, false);
+            assert!(
+                other.contains("no estimate for `target`") && other.contains(why) && !other.contains("77.5"),
+                "{other}"
+            );
+        }
+        let all = of_population(20, 20, 20, false);
+        assert!(all.contains("intra  77.5 [77.5, 77.5]"), "of all images nothing is left to chance: {all}");
     }
 }

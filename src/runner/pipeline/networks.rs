@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{DatasetId, Format, InputSource, OutputId, Pipeline, Stage, StageId};
+use super::{DatasetId, Format, Input, InputSource, OutputId, Pipeline, Stage, StageId};
 use crate::kind::OutputRole;
 use crate::kind::training::{BEST, CHOSEN, LABELLED, TARGET, TEACHER, is_learnt_from};
 
@@ -106,9 +106,9 @@ impl Pipeline {
 
     /// The names of the labelled target images that trainings among these stages learn from, sorted.
     pub fn target_labels(&self, stages: &[StageId]) -> Vec<&str> {
-        let few = |id: &StageId| match self.stage(*id).input(LABELLED)?.from {
-            InputSource::Dataset { dataset, .. } => Some(self.dataset(dataset).name.as_str()),
-            _ => None,
+        let few = |id: &StageId| {
+            let dataset = self.gives_target_labels(self.stage(*id).input(LABELLED)?)?;
+            Some(self.dataset(dataset).name.as_str())
         };
         let sets: BTreeSet<&str> = stages.iter().filter_map(few).collect();
         sets.into_iter().collect()
@@ -131,6 +131,20 @@ impl Pipeline {
         is_at(&|role| role != LABELLED && is_learnt_from(role)) && !is_at(&|role| role == TARGET)
     }
 
+    /// The data set of an input of a training, if it gives it labels of the target: `labelled` images, unless a training that adapts
+    /// has them as its source (an intra step that keeps them, so as not to forget), or a source that another training adapts to.
+    pub fn gives_target_labels(&self, input: &Input) -> Option<DatasetId> {
+        let InputSource::Dataset { dataset, .. } = input.from else { return None };
+        let is_one =
+            |input: &Input| matches!(input.from, InputSource::Dataset { dataset: other, .. } if other == dataset);
+        let adapts_from = |stage: &Stage| {
+            let is_source = |input: &Input| input.role != LABELLED && is_learnt_from(&input.role) && is_one(input);
+            stage.is_training() && stage.input(TARGET).is_some() && stage.inputs.iter().any(is_source)
+        };
+        let is_target = self.is_adapted_to(dataset) || input.role == LABELLED && !self.stages.iter().any(adapts_from);
+        (is_learnt_from(&input.role) && is_target).then_some(dataset)
+    }
+
     /// Whether a training of this pipeline adapts to these images.
     pub fn is_adapted_to(&self, dataset: DatasetId) -> bool {
         let inputs = self.stages.iter().filter(|stage| stage.is_training()).flat_map(|stage| &stage.inputs);
@@ -144,17 +158,44 @@ impl Pipeline {
     /// does.
     pub fn learns_from_the_target(&self, stages: &[StageId]) -> bool {
         let learnt = stages.iter().map(|id| self.stage(*id)).filter(|stage| stage.is_training());
-        let mut learnt = learnt.flat_map(|stage| &stage.inputs).filter(|input| is_learnt_from(&input.role));
-        learnt.any(|input| match input.from {
-            InputSource::Dataset { dataset, .. } => input.role == LABELLED || self.is_adapted_to(dataset),
-            _ => false,
-        })
+        learnt.flat_map(|stage| &stage.inputs).any(|input| self.gives_target_labels(input).is_some())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_of_the_source_that_a_later_training_keeps_are_no_labels_of_the_target() {
+        let dir = tempfile::tempdir().unwrap();
+        let scenes = |name: &str, style: &str| {
+            format!(
+                "[datasets.{name}]\nformat = \"scenes\"\nstyle = \"{style}\"\nseed = 1\ncount = 2\nsize = [64, 48]\n"
+            )
+        };
+        let training = |name: &str, rest: &str| {
+            format!("[stages.{name}]\nkind = \"inter-training\"\nmodel = \"m\"\nmethod = \"minent\"\n{rest}\n")
+        };
+        let file = dir.path().join("p.toml");
+        let text = [
+            "format = 1\n[pipeline]\nclasses = \"scenes-8\"\n[models.m]\narch = \"small\"\n".to_owned(),
+            scenes("s", "source") + &scenes("t", "target") + &scenes("few", "target"),
+            training("inter", "source = \"s\"\ntarget = \"t\""),
+            training("kept", "source = \"s\"\ntarget = \"t\"\nlabelled = \"s\""),
+            training("some", "source = \"s\"\ntarget = \"t\"\nlabelled = \"few\""),
+            training("all", "source = \"t\"\ntarget = \"t\""),
+        ];
+        std::fs::write(&file, text.concat()).unwrap();
+        let pipeline = crate::pipeline::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        let of = |name: &str| {
+            let stage = [pipeline.find(name).unwrap()];
+            (pipeline.learns_from_the_target(&stage), pipeline.target_labels(&stage))
+        };
+        assert_eq!(of("kept"), (false, Vec::new()));
+        assert_eq!(of("some"), (true, vec!["few"]));
+        assert_eq!(of("all"), (true, Vec::new()));
+    }
 
     #[test]
     fn a_network_of_a_file_is_called_after_the_file_and_was_chosen_by_nobody_whatever_that_is_called() {

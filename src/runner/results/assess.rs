@@ -130,7 +130,7 @@ pub fn paragraph(weighed: &Weighed<'_>) -> String {
     };
     let labelling = labelled.map(|labelled| labelling(&labelled, weighed, told));
     let labelling = labelling.unwrap_or_else(|| {
-        "No network here has learnt from labelled images of the target, so whether labelling would do more is not known: \
+        "No network that is compared here has learnt from labelled images of the target, so whether labelling would do more is not known: \
          `intrada-run label` chooses images for it."
             .to_owned()
     });
@@ -155,7 +155,7 @@ pub fn paragraph(weighed: &Weighed<'_>) -> String {
 }
 
 /// `30 hours`, `40 minutes`.
-fn hours_in_words(hours: f64) -> String {
+pub fn hours_in_words(hours: f64) -> String {
     if hours < 1.5 { plural((60.0 * hours).round() as usize, "minute") } else { plural(hours.round() as usize, "hour") }
 }
 

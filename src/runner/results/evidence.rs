@@ -14,20 +14,23 @@ pub fn points(difference: &Difference) -> String {
     format!("{}{sd}{interval}", signed(difference.spread.mean))
 }
 
-/// What the interval is over: `over 204 images`, `over 5 seeds and 204 images`, `over 5 seeds`; none without an interval.
+/// What the difference is over: `over 204 images`, `over 5 seeds and 204 images`, `over 5 seeds`, also `… and the classes that both
+/// have`; none without anything to say.
 pub fn over(difference: &Difference) -> Option<String> {
     let images = difference.images.map(|images| format!("{} images", count(images.images as u64)));
     let seeds = difference.all.map(|_| format!("{} seeds", difference.spread.count));
-    let parts: Vec<String> = seeds.into_iter().chain(images).collect();
+    let classes = difference.leaves_out_classes.then(|| "the classes that both have".to_owned());
+    let parts: Vec<String> = seeds.into_iter().chain(images).chain(classes).collect();
     (!parts.is_empty()).then(|| format!("over {}", parts.join(" and ")))
 }
 
 /// `[+0.6, +2.2]`, in points.
 fn between(interval: Interval) -> String {
-    format!("[{}, {}]", signed(interval.low), signed(interval.high))
+    // Whether an interval holds 0 decides, so its ends keep their sign: `-0.0` is below 0.
+    format!("[{:+.1}, {:+.1}]", 100.0 * interval.low, 100.0 * interval.high)
 }
 
-/// A fraction in points with its sign: never `-0.0`.
+/// A fraction in points with its sign. A mean is never `-0.0`.
 fn signed(fraction: f64) -> String {
     format!("{:+.1}", tenths(100.0 * fraction))
 }

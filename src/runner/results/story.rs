@@ -20,6 +20,8 @@ pub struct Origin {
     pub is_chosen: bool,
     /// Whether it has learnt from labels of target images.
     pub has_target_labels: bool,
+    /// Whether labels of the evaluated images have taught it: its numbers say nothing about others, so no story has it.
+    pub has_learnt_these: bool,
     /// Whether it, or an ancestor, has learnt from labels of images that a training adapts to.
     pub is_supervised: bool,
     /// Whether it is of a training that doesn't adapt and begins with no other training.
@@ -28,7 +30,13 @@ pub struct Origin {
 
 impl Origin {
     /// Of a network that an evaluation measures.
-    pub fn of(pipeline: &Pipeline, graph: &StageGraph, network: &MeasuredNetwork<'_>) -> Origin {
+    /// `has_learnt` answers whether labels of the evaluated images have taught the trainings of this list.
+    pub fn of(
+        pipeline: &Pipeline,
+        graph: &StageGraph,
+        network: &MeasuredNetwork<'_>,
+        has_learnt: impl FnOnce(&[StageId]) -> bool,
+    ) -> Origin {
         let training = network.training();
         let came_from = training.map(|training| graph.ancestors(&[training])).unwrap_or_default();
         let is_adapted = |id: &StageId| {
@@ -42,13 +50,17 @@ impl Origin {
             is_chosen: network.is_chosen(),
             has_target_labels: !pipeline.target_labels(&came_from).is_empty(),
             is_supervised,
+            has_learnt_these: has_learnt(&came_from),
             is_source_only: training.is_some() && !came_from.iter().any(is_adapted) && !is_supervised,
             came_from,
         }
     }
 
     fn is_alike(&self, other: &Origin) -> bool {
-        self.is_chosen == other.is_chosen && self.which == other.which
+        !self.has_learnt_these
+            && !other.has_learnt_these
+            && self.is_chosen == other.is_chosen
+            && self.which == other.which
     }
 
     fn is_derived_from(&self, other: &Origin) -> bool {
@@ -65,7 +77,7 @@ pub fn compared(networks: &[Origin]) -> Option<(usize, usize)> {
         let is_one = |at: &usize| networks[judged].is_alike(&networks[*at]) && fits(&networks[*at]);
         Some(((0..judged).rev().find(is_one)?, judged))
     };
-    let last = networks.len().checked_sub(1)?;
+    let last = networks.iter().rposition(|network| !network.has_learnt_these)?;
     let derived = |at: usize| nearest(at, &|other| networks[at].is_derived_from(other));
     (0..=last).rev().find_map(derived).or_else(|| nearest(last, &|_| true))
 }
@@ -82,7 +94,9 @@ pub fn steps(networks: &[Origin]) -> Vec<usize> {
         steps.insert(0, base);
     }
     // An evaluation of teachers or of chosen networks is compared with the same baseline: it has no other.
-    let is_baseline = |at: &usize| networks[*at].is_source_only && networks[*at].which == Which::Last;
+    let is_baseline = |at: &usize| {
+        networks[*at].is_source_only && networks[*at].which == Which::Last && !networks[*at].has_learnt_these
+    };
     let is_told = steps.iter().any(|at| networks[*at].is_source_only);
     if let Some(source_only) = (0..networks.len()).find(is_baseline).filter(|_| !is_told && !own.is_source_only) {
         steps.insert(0, source_only);
@@ -117,6 +131,14 @@ mod tests {
         assert_eq!(compared(&all), Some((3, 5)));
         assert_eq!(steps(&all), [1, 3, 5], "the last network of source-only, as of all methods");
         assert_eq!(compared(&[source_only(), chosen(1, &[])]), None);
+    }
+
+    #[test]
+    fn what_has_learnt_from_the_evaluated_images_is_in_no_story() {
+        let source_only = || Origin { is_source_only: true, ..from(0, &[]) };
+        let taught = |training, came_from| Origin { has_learnt_these: true, ..from(training, came_from) };
+        assert_eq!(compared(&[source_only(), from(1, &[]), taught(2, &[0])]), Some((0, 1)));
+        assert_eq!(steps(&[source_only(), taught(1, &[0])]), [0; 0]);
     }
 
     #[test]

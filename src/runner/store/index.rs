@@ -110,8 +110,8 @@ pub fn record_name(pipeline: &str, stage: &str) -> String {
 impl StageRecord {
     /// Whether all outputs are in place and unchanged.
     ///
-    /// True if every stat is unchanged, and no folder has gained a name. For a hard link, a changed change time alone is
-    /// accepted if the object is known to be intact: restoring the object elsewhere changes it too.
+    /// True if every stat is unchanged, and no folder has gained a name. A changed change time alone is accepted if the object is known
+    /// to be intact, or else if the file still has its content: making and deleting other hard links to it changes that time too.
     pub fn is_in_place(&self, root: &Path, verified: &Verified) -> bool {
         self.outputs.iter().all(|output| output.is_in_place(root, verified))
     }
@@ -139,7 +139,11 @@ impl PlacedOutput {
                     return has_names(&path, names.get(&*entry.path).copied().unwrap_or(0));
                 }
                 match Stat::of_itself(&path) {
-                    Ok(stat) => stat == entry.stat || verified.confirms(entry.object, &stat),
+                    Ok(stat) => {
+                        stat == entry.stat
+                            || verified.confirms(entry.object, &stat)
+                            || verified.confirms_by_reading(entry.object, &path, &entry.stat)
+                    }
                     Err(_) => false,
                 }
             })
@@ -232,6 +236,7 @@ mod path_bytes {
 mod tests {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
     use crate::store::{Kind, Placement, Take};
@@ -362,6 +367,26 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(15));
         store.restore(&record.outputs[0].artifact, &root.join("second"), Placement::View).unwrap();
         assert!(record.is_in_place(root, store.verified()));
+    }
+
+    #[test]
+    fn a_person_who_deletes_a_second_place_disturbs_nothing_and_an_edit_with_the_old_times_is_seen() {
+        let Scene { store, root, record, .. } = &scene(Placement::View);
+        let second = root.join("second");
+        store.restore(&record.outputs[0].artifact, &second, Placement::View).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(15));
+        fs::remove_dir_all(&second).unwrap();
+        assert!(record.is_in_place(root, store.verified()));
+        // Another program knows nothing of what this one has verified.
+        assert!(record.is_in_place(root, &Verified::default()));
+
+        let file = root.join("out/file");
+        let before = file.metadata().unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(&file, "two").unwrap();
+        fs::File::options().write(true).open(&file).unwrap().set_modified(before.modified().unwrap()).unwrap();
+        fs::set_permissions(&file, before.permissions()).unwrap();
+        assert!(!record.is_in_place(root, &Verified::default()));
     }
 
     #[test]

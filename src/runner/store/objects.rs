@@ -69,6 +69,20 @@ impl Verified {
         self.lock().get(&object) == Some(stat)
     }
 
+    /// The same for a file of which only the change time differs from when it was placed, as it does after a person has deleted another
+    /// hard link to it: reads it, once.
+    pub fn confirms_by_reading(&self, object: FileDigest, path: &Path, placed: &Stat) -> bool {
+        let taken_at = now_ns();
+        let Ok(stat) = Stat::of_itself(path) else { return false };
+        let is_intact = stat.is_file()
+            && placed.is_same_but_for_ctime(&stat)
+            && Digest::of_file(path).is_ok_and(|(digest, _)| FileDigest(digest) == object);
+        if is_intact && stat.is_content_settled(taken_at) {
+            self.note(object, stat);
+        }
+        is_intact
+    }
+
     pub(super) fn note(&self, object: FileDigest, stat: Stat) {
         self.lock().insert(object, stat);
     }

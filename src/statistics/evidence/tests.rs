@@ -30,6 +30,31 @@ fn no_verdict_without_three_seeds_and_none_but_chance_while_the_interval_holds_z
 }
 
 #[test]
+fn images_never_make_the_interval_of_the_seeds_narrower() {
+    let spread = Spread::of(&[0.01, 0.02, 0.04]).unwrap();
+    let alone = together(spread, spread.sd.unwrap(), None);
+    for error in [0.0, 0.001, 0.002, 0.004, 0.008, 0.05] {
+        let images = OverImages { interval: Interval { low: 0.0, high: 0.0 }, error, images: 200 };
+        let both = together(spread, spread.sd.unwrap(), Some(images));
+        assert!(both.low <= alone.low && both.high >= alone.high, "{error}: {both:?} in {alone:?}");
+    }
+}
+
+/// The second network never predicts a class that has no label, the first does: its mIoU is over two classes, that of the second
+/// over one.
+#[test]
+fn a_class_that_only_one_network_has_is_in_no_difference() {
+    let image = |both: &[u64; 2], predicted: &[u64; 2]| Pixels::new(both, predicted, &[100, 0]).unwrap();
+    let of = |pixels: &Pixels| -> ByImage { (0..20).map(|at: usize| (at.to_string(), pixels.clone())).collect() };
+    let (base, own) = (of(&image(&[50, 0], &[50, 50])), of(&image(&[60, 0], &[60, 0])));
+    let difference = Difference::of(&[Pair { base: (0.25, &base), own: (0.6, &own) }]).unwrap();
+    assert!((difference.spread.mean - 0.1).abs() < 1e-6 && difference.leaves_out_classes, "{difference:?}");
+    let interval = difference.images.unwrap().interval;
+    assert!((interval.low - 0.1).abs() < 1e-6 && (interval.high - 0.1).abs() < 1e-6, "{interval:?}");
+    assert!(!Difference::of(&[Pair { base: (0.6, &own), own: (0.6, &own) }]).unwrap().leaves_out_classes);
+}
+
+#[test]
 fn seeds_with_images_of_their_own_have_no_images_in_common() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let images = |random: &mut ChaCha8Rng| -> Vec<Image> { (0..20).map(|_| Image::draw(random)).collect() };

@@ -12,13 +12,12 @@ use super::document::{Data, document};
 use super::evaluation::{self, Evaluation, Model};
 use super::markup::table;
 use super::sweep::{family_name, grouped, pairs, typographic};
-use super::workspace::Workspace;
+use super::workspace::{State, Workspace};
 use crate::digest::FileDigest;
 use crate::inputs::listing;
-use crate::kind::training::{LABELLED, is_learnt_from};
 use crate::measures::{count, plural};
-use crate::pipeline::{Format, InputSource, StageId};
-use crate::results::assess::{Advice, Labelled, Standing, Weighed, advise, paragraph, standing};
+use crate::pipeline::{Format, StageId};
+use crate::results::assess::{Advice, Labelled, Standing, Weighed, advise, hours_in_words, paragraph, standing};
 use crate::results::evidence;
 
 /// What is said about one setting.
@@ -49,8 +48,14 @@ pub struct Weighted {
     pub name: String,
     /// mIoU in %, over seeds.
     pub miou: String,
+    /// The same as a fraction: the mean over the seeds.
+    pub miou_mean: Option<f64>,
     /// Its difference to source-only in points, with the interval; none for source-only itself.
     pub difference: Option<String>,
+    /// The same as fractions: mean, and the ends of the 95 % interval.
+    pub difference_mean: Option<f64>,
+    /// See [`Weighted::difference_mean`].
+    pub difference_interval: Option<[f64; 2]>,
     /// Hours of computing for it and its ancestors, each seed: threads times time on a CPU.
     pub cpu_hours: Option<f64>,
     /// Hours on a GPU.
@@ -73,7 +78,7 @@ pub struct Unknown {
 /// All that can be said. `minutes`: what it takes to label an image.
 pub fn assess(workspace: &Workspace, minutes: f64) -> (Vec<Assessment>, Vec<Unknown>) {
     let evaluations = evaluation::gather(workspace);
-    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    let (mut known, mut unknown) = (Vec::new(), without_results(workspace, &evaluations));
     for (family, coordinates, members) in grouped(workspace, &evaluations) {
         let at: Vec<String> = coordinates.iter().map(|(axis, value)| format!("{axis}={value}")).collect();
         let evaluation = if at.is_empty() { family.to_owned() } else { format!("{family}[{}]", at.join(",")) };
@@ -90,18 +95,45 @@ pub fn assess(workspace: &Workspace, minutes: f64) -> (Vec<Assessment>, Vec<Unkn
     (known, unknown)
 }
 
+/// The evaluations without current results here: once for all members of a sweep that lack them for the same reason.
+fn without_results(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<Unknown> {
+    let mut unknown: Vec<Unknown> = Vec::new();
+    for id in workspace.pipeline.evaluations() {
+        if evaluations.iter().any(|evaluation| evaluation.stage == id) {
+            continue;
+        }
+        let run = workspace.command();
+        let why = match workspace.state(id) {
+            State::NotRun => {
+                format!("it has no results in this workspace: `{run}` runs it, or takes them from the cache")
+            }
+            State::Running => "it is running".to_owned(),
+            State::Failed => "it has failed".to_owned(),
+            State::Skipped | State::Stopped => "the last run did not get to it".to_owned(),
+            State::Stale | State::Done => {
+                format!(
+                    "its results are missing, modified or of another version of the file: `{run}` brings them up to date"
+                )
+            }
+        };
+        let evaluation = workspace.pipeline.stage(id).family.clone();
+        if unknown.iter().all(|other| (&other.evaluation, &other.why) != (&evaluation, &why)) {
+            unknown.push(Unknown { evaluation, why });
+        }
+    }
+    unknown
+}
+
 fn one(workspace: &Workspace, evaluation: String, members: &[&Evaluation], minutes: f64) -> Result<Assessment, String> {
     let first = members[0];
     let models = &first.models;
     let missing = |what: &str, how: &str| format!("it measures no network {what}: add {how} to its `weights`");
-    let source_only = models.iter().position(|model| model.origin.is_source_only && model.chosen_on.is_none());
+    let is_fair = |model: &Model| model.chosen_on.is_none() && !model.origin.has_learnt_these;
+    let source_only = models.iter().position(|model| model.origin.is_source_only && is_fair(model));
     let source_only =
         source_only.ok_or_else(|| missing("without adaptation", "a training with method = \"source-only\""))?;
     let is_adapted = |model: &Model| {
-        model.training.is_some()
-            && !model.origin.is_source_only
-            && !model.origin.is_supervised
-            && model.chosen_on.is_none()
+        model.training.is_some() && !model.origin.is_source_only && !model.origin.is_supervised && is_fair(model)
     };
     let judged = first.compared().map(|(_, judged)| judged).filter(|at| is_adapted(&models[*at]));
     let adapted = judged.or_else(|| models.iter().rposition(is_adapted));
@@ -111,7 +143,9 @@ fn one(workspace: &Workspace, evaluation: String, members: &[&Evaluation], minut
     };
     let gain = difference(source_only, adapted)?;
     let supervised: Vec<usize> =
-        (0..models.len()).filter(|at| models[*at].origin.is_supervised && models[*at].chosen_on.is_none()).collect();
+        (0..models.len()).filter(|at| models[*at].origin.is_supervised && is_fair(&models[*at])).collect();
+    let taught: Vec<&str> =
+        (0..models.len()).filter(|at| models[*at].origin.has_learnt_these).map(|at| models[at].name.as_str()).collect();
     let few = |at: &usize| labelled_images(workspace, &models[*at]).unwrap_or(u64::MAX);
     // An upper bound from all labels is shown, but few labels are what could be done.
     let labelled = supervised.iter().copied().min_by_key(few);
@@ -138,10 +172,16 @@ fn one(workspace: &Workspace, evaluation: String, members: &[&Evaluation], minut
         let mious: Vec<f64> = members.iter().filter_map(|of| of.models.get(at)?.measured.miou).collect();
         let labelled_images = labelled_images(workspace, &models[at]);
         let (cpu_hours, gpu_hours) = hours(workspace, &models[at]);
+        let difference = if at == source_only { None } else { Some(difference(source_only, at)?) };
+        let interval = difference.as_ref().and_then(Difference::interval);
+        let miou = Spread::of(&mious);
         Ok(Weighted {
             name: names[at].clone(),
-            miou: Spread::of(&mious).map_or("–".to_owned(), |spread| spread.percent()),
-            difference: if at == source_only { None } else { Some(evidence::points(&difference(source_only, at)?)) },
+            miou: miou.map_or("–".to_owned(), |spread| spread.percent()),
+            miou_mean: miou.map(|spread| spread.mean),
+            difference: difference.as_ref().map(evidence::points),
+            difference_mean: difference.as_ref().map(|difference| difference.spread.mean),
+            difference_interval: interval.map(|interval| [interval.low, interval.high]),
             cpu_hours,
             gpu_hours,
             labelled_images,
@@ -155,9 +195,18 @@ fn one(workspace: &Workspace, evaluation: String, members: &[&Evaluation], minut
         seeds: gain.spread.count,
         advice: advise(&weighed),
         adaptation: standing(&gain),
-        paragraph: paragraph(&weighed),
+        paragraph: paragraph(&weighed) + &left_out(&taught),
         networks: shown.into_iter().map(weighted).collect::<Result<_, String>>()?,
     })
+}
+
+/// A sentence on the networks that are not weighed; empty if there are none.
+fn left_out(taught: &[&str]) -> String {
+    match taught {
+        [] => String::new(),
+        [one] => format!(" {one} is left out: it has learnt from labels of these images."),
+        several => format!(" {} are left out: they have learnt from labels of these images.", several.join(" and ")),
+    }
 }
 
 /// Of the trainings behind a network that learn from labels of the target: their labelled images, each data set once. None for a
@@ -171,9 +220,7 @@ fn labelled_images(workspace: &Workspace, model: &Model) -> Option<u64> {
     for id in &model.origin.came_from {
         let stage = pipeline.stage(*id);
         for input in stage.inputs.iter().filter(|_| stage.is_training()) {
-            let InputSource::Dataset { dataset, .. } = input.from else { continue };
-            let is_target = input.role == LABELLED || is_learnt_from(&input.role) && pipeline.is_adapted_to(dataset);
-            if is_target {
+            if let Some(dataset) = pipeline.gives_target_labels(input) {
                 sets.insert(dataset, images_read(workspace, *id, &input.role, dataset));
             }
         }
@@ -224,7 +271,9 @@ impl Weighted {
     /// `20 images, about 30 h`.
     pub fn labelling(&self) -> String {
         match (self.labelled_images, self.labelling_hours) {
-            (Some(images), Some(hours)) => format!("{}, about {hours:.0} h", plural(images as usize, "image")),
+            (Some(images), Some(hours)) => {
+                format!("{}, about {}", plural(images as usize, "image"), hours_in_words(hours))
+            }
             _ => "–".to_owned(),
         }
     }

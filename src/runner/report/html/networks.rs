@@ -5,7 +5,6 @@
 use maud::{Markup, Render as _, html};
 
 use super::evaluation::{Evaluation, anchor};
-use super::links::encoded;
 use super::markup::table;
 use super::workspace::{State, Workspace};
 use crate::kind::OutputRole;
@@ -60,7 +59,12 @@ fn of_training(workspace: &Workspace, evaluations: &[Evaluation], id: StageId, s
         });
         let pipeline = shell::word(&workspace.pipeline.file.to_string_lossy()).into_owned();
         Some(Network {
-            export: format!("intrada-run export {pipeline} {} {}", shell::word(&name), shell::word(&encoded(&name))),
+            export: format!(
+                "intrada-run export {pipeline} {} {}{}",
+                shell::word(&name),
+                shell::word(&folder(&name)),
+                workspace.sets()
+            ),
             checkpoint: (file, link),
             files: files.clone(),
             measured: measured.collect(),
@@ -69,6 +73,12 @@ fn of_training(workspace: &Workspace, evaluations: &[Evaluation], id: StageId, s
     };
     let outputs = stage.outputs.iter().zip(&record.outputs);
     outputs.filter(|(output, _)| output.role == OutputRole::Weights).filter_map(network).collect()
+}
+
+/// A folder of a network's name, without what a shell or a file manager would stumble over: `inter-seed-1` of `inter[seed=1]`.
+fn folder(name: &str) -> String {
+    let parts = name.split(|c: char| "[]=,/ ".contains(c)).filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join("-")
 }
 
 /// The section; none without a trained network.

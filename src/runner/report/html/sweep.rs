@@ -16,7 +16,7 @@ use crate::measures::{count, plural};
 use crate::pipeline::{Pipeline, StageId};
 use crate::results::evidence;
 use crate::results::metrics::CHANCE;
-use intrada_statistics::evidence::{Difference, Pair, Verdict};
+use intrada_statistics::evidence::{Difference, Pair, TENTH, Verdict};
 use intrada_statistics::spread::Spread;
 
 /// One setting of one evaluation, over its seeds.
@@ -246,6 +246,7 @@ fn called(difference: &Difference) -> String {
         (Some(Verdict::Gain), _) => "a gain".to_owned(),
         (Some(Verdict::Loss), _) => "a loss".to_owned(),
         (Some(Verdict::WithinChance), _) => "no more than chance".to_owned(),
+        (None, Some(_)) if mean < TENTH => "no difference worth a word".to_owned(),
         (None, Some(interval)) if interval.holds_zero() => "other images could show the opposite".to_owned(),
         (None, Some(_)) if 100.0 * mean < CHANCE => {
             format!("more than chance over these images, but another seed may differ by {CHANCE:.0} points")

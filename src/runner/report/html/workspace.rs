@@ -80,9 +80,13 @@ impl Workspace<'_> {
 
     /// The command that reproduces everything, including values set on the command line.
     pub(super) fn command(&self) -> String {
-        let sets =
-            self.pipeline.sources.decisive().skip(1).map(|source| format!(" --set {}", shell::word(&source.text)));
-        format!("intrada-run {}{}", shell::word(&self.pipeline.file.to_string_lossy()), sets.collect::<String>())
+        format!("intrada-run {}{}", shell::word(&self.pipeline.file.to_string_lossy()), self.sets())
+    }
+
+    /// The values set on the command line, as its options with a space before each; empty without any.
+    pub(super) fn sets(&self) -> String {
+        let sets = self.pipeline.sources.decisive().skip(1);
+        sets.map(|source| format!(" --set {}", shell::word(&source.text))).collect()
     }
 
     /// A stage's outputs here when it was last up to date.
