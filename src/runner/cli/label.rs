@@ -197,6 +197,8 @@ impl Label {
         for (what, files) in [
             ("left out, as they were not chosen into this folder", &ended.foreign),
             ("without any labelled pixel, so left without labels", &ended.empty),
+            ("without any labelled pixel, so the labels read before are removed", &ended.removed),
+            ("without any labelled pixel; the labels read before stay, --overwrite removes them", &ended.kept),
             ("exactly what the network saw; was it looked at?", &ended.unchanged),
         ] {
             if !files.is_empty() {
@@ -221,7 +223,8 @@ impl Label {
                 "folder": self.out, "format": ended.format, "written": ended.written, "same": ended.same,
                 "labelled": ended.labelled, "images": ended.images, "pixels": ended.pixels, "ignored_pixels": ended.ignored,
                 "ignored_labels": ended.ignored_labels, "unchanged": ended.unchanged, "empty": ended.empty,
-                "foreign": ended.foreign, "notes": ended.notes, "lists": lists,
+                "removed": ended.removed, "kept": ended.kept, "foreign": ended.foreign, "notes": ended.notes,
+                "lists": lists,
             });
             return show_json(&format!("{answer}\n")).map(|()| DONE);
         }

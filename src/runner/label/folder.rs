@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::mask::Mask;
 use super::mixture::{Mixture, Rule};
 use super::{Error, io_error};
-use crate::digest::FileDigest;
+use crate::digest::{Digest, FileDigest};
 use crate::kind::dataset::Scaling;
 use crate::plain;
 
@@ -103,6 +104,9 @@ pub struct ChosenImage {
     pub digest: FileDigest,
     /// Its length in bytes.
     pub length: u64,
+    /// The content of its file in [`IMAGES`], which may be a PNG made from it; `None`: an older program has written it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<FileDigest>,
     /// The rule that chose it.
     pub rule: Rule,
     /// Of being drawn, for one that was drawn at random.
@@ -203,6 +207,42 @@ pub fn look(folder: &Path, asked: &Asked) -> Result<Found, Error> {
         return Ok(Found::Free);
     }
     Err(Error::Foreign { path: folder.to_owned() })
+}
+
+/// Checks the files of a complete choice: its images, and what the network saw in them.
+///
+/// # Errors
+/// [`Error::Damaged`], or a file can't be read.
+pub fn check(folder: &Path, description: &Description) -> Result<(), Error> {
+    let (mut missing, mut altered) = (Vec::new(), Vec::new());
+    for image in &description.images {
+        let is_image = |bytes: &[u8]| {
+            let digest = FileDigest(Digest::of(bytes));
+            match image.written {
+                Some(written) => digest == written,
+                // An older program may have made a PNG of it, and doesn't say of what content.
+                None => digest == image.digest || intrada_picture::look(bytes).is_ok(),
+            }
+        };
+        let is_mask = |bytes: &[u8]| Mask::decode(bytes).is_ok_and(|mask| mask.size() == image.size);
+        let files: [(String, &dyn Fn(&[u8]) -> bool); 2] =
+            [(format!("{IMAGES}/{}", image.file), &is_image), (format!("{NETWORK}/{}", image.mask()), &is_mask)];
+        for (file, is_right) in files {
+            let path = folder.join(&file);
+            match plain::read(&path) {
+                Ok(bytes) if is_right(&bytes) => {}
+                Ok(_) => altered.push(file),
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                    missing.push(file);
+                }
+                Err(error) => return Err(io_error("read", &path)(error)),
+            }
+        }
+    }
+    if missing.is_empty() && altered.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Damaged { path: folder.to_owned(), missing, altered })
 }
 
 /// What a folder's choice differs in, in words.

@@ -180,6 +180,30 @@ pub enum Error {
         /// What differs.
         difference: String,
     },
+    /// The place is one whose files belong to the data set.
+    #[error(
+        "{} lies in {}, a folder of data set `{dataset}`: images there would be added to it; name a folder outside",
+        path.display(),
+        within.display()
+    )]
+    InDataset {
+        /// Which.
+        path: PathBuf,
+        /// The folder of images or labels.
+        within: PathBuf,
+        /// Whose.
+        dataset: String,
+    },
+    /// The choice is there, but not all of its files.
+    #[error("{}", damage(path, missing, altered))]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// Files that are gone, relative to it.
+        missing: Vec<String>,
+        /// Files with other contents.
+        altered: Vec<String>,
+    },
     /// The place is a file.
     #[error("{} is not a folder", path.display())]
     NoFolder {
@@ -250,6 +274,19 @@ fn by_whom(labelled_by: &BTreeSet<String>) -> String {
     if names.is_empty() { String::new() } else { format!(" (the others are in {})", names.join(", ")) }
 }
 
+/// What a damaged folder lacks, in words, and what to do.
+fn damage(path: &Path, missing: &[String], altered: &[String]) -> String {
+    let part = |files: &[String], what: &str| (!files.is_empty()).then(|| format!("{what}: {}", read::some(files)));
+    let parts: Vec<String> = [part(missing, "missing"), part(altered, "altered")].into_iter().flatten().collect();
+    format!(
+        "{} is not as it was written: {}; restore these files, or move the folder away and call this again, which \
+         chooses the same images, and move {}/ back if there is one",
+        path.display(),
+        parts.join("; "),
+        folder::LABELS
+    )
+}
+
 /// The error for a file that can't be read or written.
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
     let path = path.to_owned();
@@ -279,7 +316,11 @@ pub fn choose(
         formats: wanted.formats.iter().map(|format| format.name.to_owned()).collect(),
     };
     let folder = std::path::absolute(wanted.folder).map_err(io_error("resolve", wanted.folder))?;
+    if let Some(within) = pool::holding(&pipeline, dataset, &folder) {
+        return Err(Error::InDataset { path: folder, within, dataset: dataset.name.clone() });
+    }
     if let Found::Done(description) = folder::look(&folder, &asked)? {
+        folder::check(&folder, &description)?;
         return Ok(Ended { description: *description, was_done: true, notes: Vec::new() });
     }
     let (own, was_there) = (folder.join(WORKSHOP), folder.exists());
@@ -346,6 +387,8 @@ struct Choice {
 impl Work<'_> {
     fn choose_from(&mut self, session: &mut Session, pool: Pool) -> Result<Choice, Error> {
         let mut notes = pool.notes.clone();
+        // Before all images are predicted for nothing.
+        are_enough(&pool, self.wanted, pool.labelled.iter().filter(|by| by.is_none()).count())?;
         let looks = if self.wanted.by.looks_at_all() {
             let taken = self.wanted.taken;
             let looks = match looks::in_cache(session, taken.network, taken.dataset, &pool.images)? {
@@ -419,20 +462,26 @@ impl Work<'_> {
     }
 }
 
+/// An error where fewer images are left than wanted.
+fn are_enough(pool: &Pool, wanted: &Wanted<'_>, left: usize) -> Result<(), Error> {
+    if wanted.by.count() <= left {
+        return Ok(());
+    }
+    Err(Error::TooFew {
+        wanted: wanted.by.count(),
+        left,
+        pool: pool.images.len(),
+        dataset: wanted.taken.dataset_name.clone(),
+        labelled_by: pool.labelled.iter().flatten().cloned().collect(),
+    })
+}
+
 /// Lets the rules choose, in their order.
 fn pick(pool: &Pool, looks: Option<&Looks>, wanted: &Wanted<'_>) -> Result<Vec<Picked>, Error> {
     let look = |place: usize| -> Look { looks.and_then(|looks| looks.images[place].clone()) };
     let is_free = |place: &usize| pool.labelled[*place].is_none() && (looks.is_none() || look(*place).is_some());
     let free: Vec<usize> = (0..pool.images.len()).filter(is_free).collect();
-    if wanted.by.count() > free.len() {
-        return Err(Error::TooFew {
-            wanted: wanted.by.count(),
-            left: free.len(),
-            pool: pool.images.len(),
-            dataset: wanted.taken.dataset_name.clone(),
-            labelled_by: pool.labelled.iter().flatten().cloned().collect(),
-        });
-    }
+    are_enough(pool, wanted, free.len())?;
     let mut picked = Vec::new();
     let entropy = |place: usize| look(place).map(|(entropy, _)| entropy);
     let drawn = wanted.by.of(Rule::Random);
@@ -502,6 +551,7 @@ fn write_images(
         }
         let file = format!("{stem}.{}", shown.extension);
         folder::write(&folder.join(IMAGES).join(&file), &shown.bytes)?;
+        let written = Some(FileDigest(Digest::of(&shown.bytes)));
         folder::write(&folder.join(NETWORK).join(format!("{stem}.png")), &mask.png())?;
         chosen.push(ChosenImage {
             file,
@@ -509,6 +559,7 @@ fn write_images(
             size: shown.size,
             digest,
             length,
+            written,
             rule: picked.rule,
             probability: picked.probability,
             mean_entropy: picked.mean_entropy.unwrap_or(predicted.mean_entropy),

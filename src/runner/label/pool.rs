@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::folder::Description;
 use super::{Error, io_error};
-use crate::dataset::{self, DatasetError, Place, folder};
+use crate::dataset::{self, DatasetError, Naming, Place, folder};
 use crate::digest::{Digest, FileDigest};
 use crate::exec::job::{self, predict::Image};
 use crate::kind::dataset::Margins;
@@ -63,21 +63,41 @@ pub fn images(
 
 /// Name and absolute path of the files of a data set.
 fn files(pipeline: &Pipeline, dataset: &Dataset) -> Result<Vec<(String, PathBuf)>, Error> {
-    let (place, naming) = match &dataset.format {
+    let (place, naming) = place(dataset).expect("scenes have no files");
+    let listed = dataset::list(&pipeline.root, &place, naming, false, &|_| true);
+    let listed = listed.map_err(|error| Error::Images { dataset: dataset.name.clone(), error: Box::new(error) })?;
+    Ok(listed.samples.into_iter().map(|sample| (sample.name, pipeline.root.join(sample.image))).collect())
+}
+
+/// Where the files of a data set are, relative to the workspace's root; `None` for scenes, which have none.
+fn place(dataset: &Dataset) -> Option<(Place, &'static Naming)> {
+    match &dataset.format {
         Format::Folder { images, labels, list, .. } => {
             let (images, labels, list) = (images.clone(), labels.clone(), list.clone());
-            (Place { images, labels, within: Vec::new(), list }, &folder::NAMING)
+            Some((Place { images, labels, within: Vec::new(), list }, &folder::NAMING))
         }
         Format::Published { format, root, selection, list, .. } => {
             let layout = dataset::version(format, &selection.labels);
             let layout = layout.expect("each published format of the tables has a layout");
-            (layout.place(root, selection, list.as_deref()), &layout.naming)
+            Some((layout.place(root, selection, list.as_deref()), &layout.naming))
         }
-        Format::Scenes { .. } => unreachable!("scenes have no files"),
-    };
-    let listed = dataset::list(&pipeline.root, &place, naming, false, &|_| true);
-    let listed = listed.map_err(|error| Error::Images { dataset: dataset.name.clone(), error: Box::new(error) })?;
-    Ok(listed.samples.into_iter().map(|sample| (sample.name, pipeline.root.join(sample.image))).collect())
+        Format::Scenes { .. } => None,
+    }
+}
+
+/// The folder of a data set's images or labels in which a path lies, through links too: files there belong to the data
+/// set.
+pub fn holding(pipeline: &Pipeline, dataset: &Dataset, path: &Path) -> Option<PathBuf> {
+    let (place, _) = place(dataset)?;
+    let real = resolved(path);
+    [place.images, place.labels].into_iter().find(|folder| real.starts_with(resolved(&pipeline.root.join(folder))))
+}
+
+/// A path without links. What isn't there yet will lie in the nearest folder that is.
+fn resolved(path: &Path) -> PathBuf {
+    let real = path.ancestors().find_map(|above| Some((above, std::fs::canonicalize(above).ok()?)));
+    let Some((above, real)) = real else { return path.to_owned() };
+    path.strip_prefix(above).map_or_else(|_| path.to_owned(), |rest| real.join(rest))
 }
 
 /// A data set of scenes as a job has it.

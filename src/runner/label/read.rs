@@ -59,6 +59,10 @@ pub struct Ended {
     pub unchanged: Vec<String>,
     /// Images without any labelled pixel, which are left without labels.
     pub empty: Vec<String>,
+    /// Images without any labelled pixel whose earlier labels were removed.
+    pub removed: Vec<String>,
+    /// Images without any labelled pixel whose earlier labels stay, as they may not be replaced.
+    pub kept: Vec<String>,
     /// Images of the export that weren't chosen.
     pub foreign: Vec<String>,
     /// What else there is to know.
@@ -203,7 +207,7 @@ fn translate(
     Ok(masks)
 }
 
-/// Writes the labels that aren't there yet.
+/// Writes the labels that aren't there yet, and removes those of images that have become empty.
 fn put(folder: &Path, labels: BTreeMap<String, Mask>, overwrite: bool, ended: &mut Ended) -> Result<(), Error> {
     let place = |file: &str| folder.join(LABELS).join(mask_of(file));
     let mut new = Vec::new();
@@ -223,6 +227,17 @@ fn put(folder: &Path, labels: BTreeMap<String, Mask>, overwrite: bool, ended: &m
     }
     new.iter().try_for_each(|(file, mask)| write(&place(file), &mask.png()))?;
     ended.written = new.len();
+    for file in std::mem::take(&mut ended.empty) {
+        // Without `overwrite` they stay: an export of a part of the images may hold the others empty.
+        match before(&place(&file))? {
+            Before::Nothing => ended.empty.push(file),
+            Before::Labels(_) | Before::SomethingElse if overwrite => {
+                plain::remove(&place(&file)).map_err(io_error("remove", &place(&file)))?;
+                ended.removed.push(file);
+            }
+            Before::Labels(_) | Before::SomethingElse => ended.kept.push(file),
+        }
+    }
     Ok(())
 }
 

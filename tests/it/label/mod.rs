@@ -186,7 +186,7 @@ fn twenty_images_go_out_and_come_back_corrected_into_a_training_whose_key_names_
     let names: BTreeSet<String> = texts(&images, "image").into_iter().collect();
     assert_eq!(names.len(), 20, "no image twice");
     for image in &images {
-        // 0/02.png becomes 0_02.png, of the same bytes.
+        // 0/02.png becomes 0_02-ab12cd34.png, of the same bytes.
         let (file, name) = (image["file"].as_str().unwrap(), image["image"].as_str().unwrap());
         assert!(
             space.bytes(&format!("to-label/images/{file}")) == space.bytes(&format!("target/images/{name}")),
@@ -408,6 +408,88 @@ fn what_an_export_holds_that_means_nothing_is_told_with_its_file() {
     space.write("text.json", "{\"a\": 1}");
     refused(&space.intrada("label --read text.json --out to-label"), "it is neither what CVAT exports");
     let _ = second;
+}
+
+#[test]
+fn images_whose_names_are_not_ascii_keep_their_labels_apart_from_those_of_another_folder() {
+    let space = adapted(4, |pipeline| pipeline);
+    space.remove("target/images");
+    for (name, number) in ["東京", "京都", "大阪", "奈良"].into_iter().zip(0..) {
+        space.write(&format!("target/images/{name}.png"), photograph(number));
+    }
+    space.run("p.toml");
+    done(&space.intrada("label p.toml --count 2 --out first"));
+    done(&space.intrada("label p.toml --count 2 --out second --not-in first"));
+    correct_in_cvat(&space, "first", "export", |_| true);
+    refused(&space.intrada("label --read export --out second"), "none of its images was chosen into second");
+    assert!(!space.path("second/labels").exists());
+    done(&space.intrada("label --read export --out first"));
+    are_corrected(&space, "first");
+}
+
+#[test]
+fn an_image_that_has_become_empty_loses_its_label_when_labels_may_be_replaced() {
+    let space = adapted(8, |pipeline| pipeline);
+    done(&space.intrada("label p.toml --count 3 --out to-label"));
+    correct_in_cvat(&space, "to-label", "export", |_| true);
+    done(&space.intrada("label --read export --out to-label"));
+    let file = texts(&chosen(&space, "to-label"), "file").remove(0);
+    let black = png(SIZE, png::ColorType::Rgb, &[0; 64 * 32 * 3]);
+    space.write(&format!("export/SegmentationClass/{}.png", stem(&file)), black);
+    let label = space.path(&format!("to-label/labels/{}.png", stem(&file)));
+    let read = space.intrada("label --read export --out to-label");
+    assert!(read.stdout.starts_with("0 labels written, 2 as before; 3 of 3"), "{}{}", read.stdout, read.stderr);
+    let stays = "1 image without any labelled pixel; the labels read before stay, --overwrite removes them";
+    assert!(read.stderr.contains(stays) && label.exists(), "{}", read.stderr);
+    let read = space.intrada("label --read export --out to-label --overwrite");
+    assert!(read.stdout.starts_with("0 labels written, 2 as before; 2 of 3"), "{}{}", read.stdout, read.stderr);
+    assert!(read.stderr.contains("so the labels read before are removed"), "{}", read.stderr);
+    assert!(!label.exists() && !space.path("to-label/random.txt").exists());
+    assert!(!names_of_list(&space, "to-label/labelled.txt").contains(&file));
+    // Once it has none, there is nothing to remove.
+    let read = space.intrada("label --read export --out to-label --overwrite");
+    assert!(read.stderr.contains("so left without labels"), "{}", read.stderr);
+}
+
+#[test]
+fn a_folder_among_the_images_of_the_data_set_is_refused_through_links_too() {
+    let space = adapted(4, |pipeline| pipeline);
+    std::os::unix::fs::symlink(space.path("target/images"), space.path("link")).unwrap();
+    for folder in ["target/images/new/to-label", "target/images", "target/labels/to-label", "link/to-label"] {
+        let ran = space.intrada(&format!("label p.toml --count 2 --out {folder}"));
+        refused(&ran, "a folder of data set `target`: images there would be added to it");
+    }
+    assert!(!space.path("target/images/new").exists() && !space.path("target/images/to-label").exists());
+    done(&space.intrada("label p.toml --count 2 --out target/to-label"));
+}
+
+#[test]
+fn a_folder_that_lacks_chosen_images_is_not_up_to_date() {
+    let space = adapted(6, |pipeline| pipeline);
+    done(&space.intrada("label p.toml --count 3 --out to-label"));
+    let files = texts(&chosen(&space, "to-label"), "file");
+    space.remove(&format!("to-label/images/{}", files[0]));
+    space.write(&format!("to-label/images/{}", files[1]), "text");
+    space.write(&format!("to-label/network/{}.png", stem(&files[2])), "text");
+    let ran = space.intrada("label p.toml --count 3 --out to-label");
+    refused(&ran, &format!("missing: images/{}; altered: ", files[0]));
+    assert!(ran.stderr.contains(&format!("images/{}", files[1])), "{}", ran.stderr);
+    assert!(ran.stderr.contains(&format!("network/{}.png", stem(&files[2]))), "{}", ran.stderr);
+    // What it says to do gives the same images again.
+    std::fs::rename(space.path("to-label"), space.path("away")).unwrap();
+    done(&space.intrada("label p.toml --count 3 --out to-label"));
+    assert_eq!(texts(&chosen(&space, "to-label"), "file"), files);
+}
+
+#[test]
+fn too_many_images_are_refused_before_any_is_predicted() {
+    let space = adapted(6, |pipeline| pipeline);
+    // No machine has this device: a prediction would fail.
+    refused(
+        &space.intrada("label p.toml --by random=4,diverse=3 --out to-label --device cuda:99"),
+        "7 images are wanted, and 6 of the 6 images of `target`",
+    );
+    assert!(!space.path("to-label").exists());
 }
 
 #[test]

@@ -16,6 +16,7 @@ use super::super::mask::{IGNORED, Mask, pixels};
 use super::cvat::hex;
 use super::{Export, Format, Heard, Labels, Set, brush};
 use crate::digest::Digest;
+use crate::shell::word;
 
 /// The format.
 pub(super) const FORMAT: Format = Format {
@@ -76,11 +77,13 @@ fn escaped(text: &str) -> String {
 
 fn steps(set: &Set<'_>) -> String {
     let folder = set.folder.display();
+    // A shell would take a blank in it for the end of the value.
+    let quoted = word(&set.folder.to_string_lossy()).into_owned();
     format!(
         "Label Studio
 1. Start it so that it may show files of this folder:
    LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true \\
-   LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={folder} \\
+   LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT={quoted} \\
    label-studio start
 2. Make a project; paste {CONFIG} into the custom
    template of its labeling setup.
@@ -286,6 +289,7 @@ mod tests {
             size: [4, 1],
             digest: FileDigest(Digest::of(b"")),
             length: 0,
+            written: None,
             rule: Rule::Random,
             probability: Some(1.0),
             mean_entropy: 0.1,
@@ -293,6 +297,14 @@ mod tests {
         });
         write(&dir.path().join(NETWORK).join("a.png"), &Mask::new([4, 1], network.to_vec()).png()).unwrap();
         (dir, description)
+    }
+
+    #[test]
+    fn the_folder_is_one_word_of_the_command_that_starts_it() {
+        let (_, description) = folder([0, 1, 0, 1]);
+        let steps = |folder: &str| steps(&Set { folder: std::path::Path::new(folder), description: &description });
+        assert!(steps("/my data/l").contains("LOCAL_FILES_DOCUMENT_ROOT='/my data/l' \\\n"), "{}", steps("/my data/l"));
+        assert!(steps("/data/l").contains("LOCAL_FILES_DOCUMENT_ROOT=/data/l \\\n"));
     }
 
     fn region(name: &str, pixels: [bool; 4]) -> Value {
