@@ -2,7 +2,7 @@
 //!
 //! Knows no kind. Everything goes to standard error, which the runner appends to the stage's log; the log is no output, so
 //! nothing here changes a result. Each line begins with the time since the process began ([`stamped`]). The number of lines
-//! doesn't grow with the work: of a training at most some dozen iterations are told, of a pass over images each tenth.
+//! doesn't grow with the work: of a training at most 70 iterations are told, of a pass over images each tenth.
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -112,6 +112,9 @@ fn a_killed_run_a_failed_one_and_one_in_progress_are_in_the_history_as_such() {
     let killed = &runs(&space, "p.toml")[0];
     assert_eq!((killed["state"].as_str(), killed["seconds"].is_null()), (Some("killed"), true));
     assert!(space.intrada("history p.toml").stdout.contains("killed while it ran a"));
+    let refused = space.intrada("history p.toml --restore 1");
+    assert!(refused.code == Some(1) && refused.stderr.contains("run 1 has no results"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("no longer"), "it never had any: {}", refused.stderr);
 
     space.write("go", "");
     assert_eq!(space.intrada("p.toml").code, Some(1), "it makes no file x");
@@ -120,6 +123,44 @@ fn a_killed_run_a_failed_one_and_one_in_progress_are_in_the_history_as_such() {
     let text = space.intrada("history p.toml").stdout;
     assert!(text.contains("failed after ") && text.contains("  failed     a: "), "{text}");
     assert!(text.contains("changed    nothing since run 1"), "{text}");
+}
+
+#[test]
+fn a_damaged_record_is_named_and_no_runs_at_all_can_t_be_asked_for() {
+    let space = space();
+    space.run("p.toml");
+    space.edit("p.toml", "wc -l", "wc -c");
+    space.run("p.toml");
+    let refused = space.intrada("history p.toml --last 0");
+    assert!(refused.code == Some(2) && refused.stderr.contains("--last"), "{}", refused.stderr);
+    let records = files(&space.path("cache/workspaces"));
+    let first = records.into_iter().find(|path| path.ends_with("runs/p/1.jsonl")).unwrap();
+    for damage in ["", "garbage\n"] {
+        std::fs::write(&first, damage).unwrap();
+        let told = space.intrada("history p.toml");
+        assert!(told.stdout.starts_with("run 2  ") && !told.stdout.contains("run 1  "), "{}", told.stdout);
+        let said = "the record of run 1 is damaged: ";
+        assert_eq!(told.stderr.matches(said).count(), 1, "{}", told.stderr);
+        assert!(told.stderr.contains("note: ") && told.stderr.contains("1.jsonl"), "{}", told.stderr);
+        let shown = space.intrada("history p.toml --show 1");
+        assert!(shown.code == Some(2) && shown.stderr.contains(said), "{}", shown.stderr);
+    }
+    assert!(!space.intrada("history p.toml --last 1").stderr.contains("damaged"), "it is older than what is shown");
+}
+
+#[test]
+fn the_log_of_a_deleted_result_is_said_to_be_deleted_and_what_to_run() {
+    let space = space();
+    space.run("p.toml");
+    assert_eq!(space.intrada("log p.toml lines").code, Some(0));
+    assert_eq!(space.intrada("history p.toml --delete 1 --in-place").code, Some(0));
+    let refused = space.intrada("log p.toml lines");
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    for said in ["the log of `lines` was deleted from the cache", "intrada-run p.toml lines"] {
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+    space.run("p.toml lines");
+    assert_eq!(space.intrada("log p.toml lines").code, Some(0));
 }
 
 #[test]

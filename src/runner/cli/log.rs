@@ -2,7 +2,7 @@
 //!
 //! Into a file or a pipe unchanged; on a terminal only colours and progress bars are kept of the control sequences.
 
-use std::io::{IsTerminal, Read, Seek, SeekFrom, Write, stdout};
+use std::io::{ErrorKind, IsTerminal, Read, Seek, SeekFrom, Write, stdout};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,6 +11,7 @@ use clap::Args;
 use super::{Answer, DONE, Refusal, Source, open};
 use crate::digest::Key;
 use crate::sched::session::Access;
+use crate::shell;
 use crate::shown::Stream;
 use crate::store::Attempt;
 
@@ -39,7 +40,12 @@ impl Log {
             return Err(Refusal::Usage(format!("`{}` has not run in this workspace, so it has no log", self.stage)));
         };
         let path = session.store.log_path(key);
-        let mut file = crate::plain::open(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        let mut file = match crate::plain::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(Refusal::Usage(self.gone(session.store.has_record(key))));
+            }
+            opened => opened.with_context(|| format!("failed to read {}", path.display()))?,
+        };
         let mut screen = stdout().is_terminal().then(Stream::default);
         loop {
             // Checked before reading, so that output written before the end isn't missed.
@@ -59,5 +65,17 @@ impl Log {
                 let _ = file.seek(SeekFrom::Start(0));
             }
         }
+    }
+
+    /// What is said where there is no log of a stage that has run.
+    fn gone(&self, has_result: bool) -> String {
+        let stage = &self.stage;
+        if has_result {
+            return format!("the cache has the result of `{stage}`, but no log of it: it was computed elsewhere");
+        }
+        let run = format!("intrada-run {} {}", self.source.in_shell(), shell::word(stage));
+        format!(
+            "the log of `{stage}` was deleted from the cache, and its result with it, if it had one; to compute it: {run}"
+        )
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::pipeline::{Dataset, InputSource, Pipeline, Stage};
+use crate::pipeline::{Dataset, Input, InputSource, Pipeline, Stage};
 use crate::shown;
 
 use super::results::{facts, shown as text_of};
@@ -167,7 +167,7 @@ fn stages(old: &Pipeline, new: &Pipeline) -> Vec<Change> {
         for stage in &now {
             let Some(earlier) = find(old, &stage.name) else { continue };
             common += 1;
-            for change in values("", &of_stage(old, &earlier), &of_stage(new, stage)) {
+            for change in values("", &of_stage(old, &earlier, stage), &of_stage(new, stage, &earlier)) {
                 match found.iter_mut().find(|(known, _)| *known == change) {
                     Some((_, members)) => members.push(stage.name.clone()),
                     None => found.push((change, vec![stage.name.clone()])),
@@ -191,10 +191,11 @@ fn called(family: &str, members: &[String], all: usize) -> String {
     }
 }
 
-/// A stage's settings and inputs, by key.
-fn of_stage(pipeline: &Pipeline, stage: &Stage) -> Vec<(String, String)> {
+/// A stage's settings and inputs, by key, to compare with those of its `other` version.
+fn of_stage(pipeline: &Pipeline, stage: &Stage, other: &Stage) -> Vec<(String, String)> {
     let mut values = vec![("kind".to_owned(), stage.kind.name.to_owned())];
-    values.extend(stage.parameters.iter().map(|parameter| (parameter.name.clone(), text_of(&parameter.value))));
+    let typed = stage.parameters.iter().filter(|parameter| !is_told(pipeline, stage, other, &parameter.name));
+    values.extend(typed.map(|parameter| (parameter.name.clone(), text_of(&parameter.value))));
     let mut inputs: BTreeMap<&str, String> = BTreeMap::new();
     for input in &stage.inputs {
         let from = match &input.from {
@@ -206,7 +207,19 @@ fn of_stage(pipeline: &Pipeline, stage: &Stage) -> Vec<(String, String)> {
                 format!("{}.{}{inside}", from.name, from.outputs[output.output].name)
             }
         };
-        inputs.insert(&input.role, from);
+        match input.role.strip_prefix(ONE_OF_SEVERAL) {
+            None => {
+                inputs.insert(&input.role, from);
+            }
+            Some(name) => {
+                let network = if is_named_after_its_stage(pipeline, input, name) { name.to_owned() } else { from };
+                let all = inputs.entry("weights").or_default();
+                if !all.is_empty() {
+                    all.push_str(", ");
+                }
+                all.push_str(&network);
+            }
+        }
     }
     values.extend(inputs.into_iter().map(|(role, from)| (role.to_owned(), from)));
     if stage.kind.outputs.is_empty() {
@@ -214,6 +227,27 @@ fn of_stage(pipeline: &Pipeline, stage: &Stage) -> Vec<(String, String)> {
         values.push(("outputs".to_owned(), outputs.join(", ")));
     }
     values
+}
+
+/// What the roles of the networks begin with that one stage measures; its key `weights` lists them.
+const ONE_OF_SEVERAL: &str = "weights.";
+
+/// Whether a network is called as its stage is, so that the name says where it comes from.
+fn is_named_after_its_stage(pipeline: &Pipeline, input: &Input, name: &str) -> bool {
+    let InputSource::Output { output, within: None } = &input.from else { return false };
+    let rest = name.strip_prefix(pipeline.stage(output.stage).family.as_str());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// Whether another line tells a change of this setting: `model.inter.arch` of a stage that measures `inter` comes and
+/// goes with it, and else changes with the training of `inter`.
+fn is_told(pipeline: &Pipeline, stage: &Stage, other: &Stage, setting: &str) -> bool {
+    let Some((name, _)) = setting.strip_prefix("model.").and_then(|rest| rest.rsplit_once('.')) else { return false };
+    let role = format!("{ONE_OF_SEVERAL}{name}");
+    let Some(own) = stage.input(&role) else { return false };
+    let is_trained =
+        matches!(&own.from, InputSource::Output { output, .. } if pipeline.stage(output.stage).is_training());
+    is_trained || other.input(&role).is_none()
 }
 
 #[cfg(test)]
@@ -297,6 +331,28 @@ outputs = ["x"]
             none.contains(&"inter added".to_owned()) && none.contains(&"inter (2 members) removed".to_owned()),
             "{none:?}"
         );
+    }
+
+    #[test]
+    fn networks_of_an_evaluation_are_one_key_and_their_models_are_told_by_their_trainings() {
+        let other =
+            "[stages.other]\nkind = \"inter-training\"\nmethod = \"source-only\"\nmodel = \"m\"\nsource = \"s\"\n";
+        let of = |weights: &str, model: &str| {
+            let text = TEXT.replace("weights = \"inter\"", &format!("weights = {weights}"));
+            read(&(text.replace("arch = \"small\"", model) + other))
+        };
+        let told = |old: &Pipeline, new: &Pipeline| -> Vec<String> {
+            between(old, new).iter().map(ToString::to_string).collect()
+        };
+        let (small, one) = ("arch = \"small\"", of("\"inter\"", "arch = \"small\""));
+        let two = of("[\"inter\", \"other\"]", small);
+        assert_eq!(told(&one, &two), ["evaluate (2 members): weights inter → inter, other"]);
+        assert_eq!(told(&two, &one), ["evaluate (2 members): weights inter, other → inter"]);
+        let single_level = told(&two, &of("[\"inter\", \"other\"]", "arch = \"small\"\nmulti_level = false"));
+        let levels = "model.multi_level true → false";
+        assert!(single_level.contains(&format!("inter (2 members): {levels}")), "{single_level:?}");
+        assert!(single_level.contains(&format!("other: {levels}")), "{single_level:?}");
+        assert!(!single_level.iter().any(|line| line.starts_with("evaluate")), "{single_level:?}");
     }
 
     #[test]

@@ -18,6 +18,12 @@ use super::session::Session;
 /// Why a run can't be restored.
 #[derive(Debug, thiserror::Error)]
 pub enum RestoreError {
+    /// It had none.
+    #[error("run {number} has no results: it ended before a stage had one")]
+    NoResults {
+        /// The run.
+        number: u32,
+    },
     /// All its results are gone.
     #[error("nothing is left of run {number}: its results are no longer in the cache")]
     Gone {
@@ -81,6 +87,9 @@ pub fn name_of(pipeline: &str, number: u32) -> String {
 /// # Errors
 /// Nothing of the run is left, or a file can't be written.
 pub fn restore(session: &mut Session, past: &Past, comments: &str) -> Result<Restored, RestoreError> {
+    if past.run.results().next().is_none() {
+        return Err(RestoreError::NoResults { number: past.run.number });
+    }
     let name = name_of(&session.pipeline.name, past.run.number);
     let folder = Path::new("runs").join(&name);
     let pipeline = as_it_was(&session.pipeline, &past.run).map(|pipeline| Pipeline { name: name.clone(), ..pipeline });

@@ -8,6 +8,7 @@ use clap::Args;
 
 use self::delete::Wishes;
 use super::{Answer, DONE, Format, Refusal, Source, show, show_json};
+use crate::event::runs::Runs;
 use crate::pipeline::Pipeline;
 use crate::sched::past::{self, Past};
 use crate::sched::session::{Access, Session};
@@ -27,8 +28,8 @@ pub(super) struct History {
     #[arg(long, value_name = "TAG")]
     tag: Vec<String>,
     /// Show the last N runs
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    last: usize,
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    last: u32,
     /// Print the pipeline file as it was for this run
     #[arg(long, value_name = "RUN")]
     show: Option<u32>,
@@ -62,7 +63,13 @@ impl History {
 
     fn list(&self) -> Answer {
         let session = self.source.open(Access::Look)?;
-        let found = past::history(&session.pipeline, &session.store, self.last, &self.tag);
+        let found = past::history(&session.pipeline, &session.store, self.last as usize, &self.tag);
+        let runs = session.runs();
+        // Older ones than those that are shown are not looked at.
+        let oldest = found.last().filter(|_| found.len() == self.last as usize).map_or(0, |past| past.run.number);
+        for number in runs.damaged(oldest) {
+            talk!("note: {}", damaged(&runs, number));
+        }
         let name = &session.pipeline.name;
         match self.format {
             Format::Json => show_json(&format!("{}\n", shown::as_json(name, &found)))?,
@@ -88,7 +95,11 @@ impl History {
 fn find(session: &Session, number: u32) -> Result<Past, Refusal> {
     past::one(&session.pipeline, &session.store, number).ok_or_else(|| {
         let name = &session.pipeline.name;
-        let numbers = session.runs().numbers();
+        let runs = session.runs();
+        let numbers = runs.numbers();
+        if numbers.contains(&number) {
+            return Refusal::Usage(damaged(&runs, number));
+        }
         let known = match (numbers.first(), numbers.last()) {
             (Some(first), Some(last)) if first < last => format!("there are runs {first} to {last}"),
             (Some(only), _) => format!("there is run {only}"),
@@ -96,6 +107,11 @@ fn find(session: &Session, number: u32) -> Result<Past, Refusal> {
         };
         Refusal::Usage(format!("`{name}` has no run {number} in this workspace; {known}"))
     })
+}
+
+/// What is said of a run whose record can't be read.
+fn damaged(runs: &Runs, number: u32) -> String {
+    format!("the record of run {number} is damaged: {}", runs.path(number).display())
 }
 
 fn none(pipeline: &Pipeline, tags: &[String]) -> String {

@@ -235,6 +235,12 @@ impl Runs {
         Run::read(number, &plain::read(&self.path(number)).ok()?)
     }
 
+    /// The numbers of the runs from this one on whose records are damaged: a file without even a beginning in it.
+    pub fn damaged(&self, from: u32) -> Vec<u32> {
+        let is_damaged = |number: &u32| *number >= from && self.read(*number).is_none();
+        self.numbers().into_iter().filter(is_damaged).collect()
+    }
+
     /// All runs, in the order in which they began.
     pub fn all(&self) -> impl DoubleEndedIterator<Item = Run> {
         self.numbers().into_iter().filter_map(|number| self.read(number))
@@ -339,6 +345,17 @@ mod tests {
         lines.push(Line::Settled(Box::new(settled("inter", Outcome::Hit))));
         let run = Run::read(1, &text(&lines)).unwrap();
         assert_eq!((run.stages.len(), run.stages[0].outcome), (1, Outcome::Hit));
+    }
+
+    #[test]
+    fn a_record_without_a_beginning_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let runs = Runs::at(folder.path().to_owned());
+        assert_eq!(runs.damaged(1), Vec::<u32>::new());
+        fs::write(runs.path(1), "").unwrap();
+        fs::write(runs.path(2), text(&lines())).unwrap();
+        fs::write(runs.path(3), "garbage\n").unwrap();
+        assert_eq!((runs.damaged(1), runs.damaged(2)), (vec![1, 3], vec![3]));
     }
 
     #[test]
