@@ -15,10 +15,11 @@ use crate::export::format as exports;
 use crate::label::folder::{Description, LABELS};
 use crate::label::format::{self, Format as Form};
 use crate::label::mixture::{Mixture, Rule};
-use crate::label::read::{self, LABELLED, NOT_RANDOM, RANDOM};
+use crate::label::read;
 use crate::label::taken::{self, Taken};
 use crate::label::{self, Error, Wanted};
 use crate::measures::{count, plural};
+use crate::pipeline::chosen::{LABELLED, NOT_RANDOM, RANDOM};
 use crate::pipeline::{Pipeline, load};
 use crate::predict;
 

@@ -75,7 +75,8 @@ impl Log {
         }
         let run = format!("intrada-run {} {}", self.source.in_shell(), shell::word(stage));
         format!(
-            "the log of `{stage}` was deleted from the cache, and its result with it, if it had one; to compute it: {run}"
+            "the log of `{stage}` was deleted from the cache, and its result with it, if it had one; to compute it again, delete what \
+             is left of its outputs, then: {run}"
         )
     }
 }

@@ -112,7 +112,7 @@ impl Found<'_> {
         let lines = self.lines(id);
         let has_learnt = |network: &MeasuredNetwork<'_>| {
             let came_from = self.origin(network, None).came_from;
-            sample::has_learnt(pipeline, &came_from, network.chosen_on, dataset)
+            pipeline.has_learnt_from(&came_from, network.chosen_on, dataset)
         };
         let pixels: Vec<ByImage> = networks.iter().map(|network| pixels_of(&lines, network)).collect();
         let measured = networks.iter().zip(&pixels).filter_map(|(network, pixels)| {
@@ -129,10 +129,7 @@ impl Found<'_> {
     }
 
     fn origin(&self, network: &MeasuredNetwork<'_>, dataset: Option<DatasetId>) -> Origin {
-        let (pipeline, graph) = (&self.session.pipeline, &self.session.graph);
-        Origin::of(pipeline, graph, network, |came_from| {
-            dataset.is_some_and(|dataset| sample::has_learnt(pipeline, came_from, None, dataset))
-        })
+        Origin::of(&self.session.pipeline, &self.session.graph, network, dataset)
     }
 
     /// What each step of the adaptation gave on these images.

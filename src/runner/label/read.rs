@@ -13,14 +13,8 @@ use super::format::{self, BACKGROUND, Export, Heard, Labels, Set};
 use super::mask::{IGNORED, Mask};
 use super::mixture::Rule;
 use super::{Error, io_error};
+use crate::pipeline::chosen::{LABELLED, NOT_RANDOM, RANDOM};
 use crate::plain;
-
-/// The images that have labels, one a line.
-pub const LABELLED: &str = "labelled.txt";
-/// Those of them that were drawn at random, if all of these have labels.
-pub const RANDOM: &str = "random.txt";
-/// Those of them that weren't.
-pub const NOT_RANDOM: &str = "not-random.txt";
 
 /// What is wanted.
 pub struct Wanted<'a> {

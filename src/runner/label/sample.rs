@@ -11,10 +11,9 @@ use intrada_statistics::evidence::ByImage;
 
 use super::folder::Description;
 use super::mixture::Rule;
-use super::read::{NOT_RANDOM, RANDOM};
-use crate::kind::training::is_learnt_from;
 use crate::measures::count;
-use crate::pipeline::{Dataset, DatasetId, Format, InputSource, Pipeline, StageId};
+use crate::pipeline::chosen::RANDOM;
+use crate::pipeline::{Dataset, Format};
 
 /// A data set in a folder of chosen images.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +41,8 @@ pub struct Measured<'a> {
 
 /// What a data set of a workspace is a sample of; `None`: it is no folder of chosen images.
 pub fn of(root: &Path, dataset: &Dataset) -> Option<Sample> {
-    let description = Description::of(&root.join(place(dataset)?.0)).ok()?;
+    let Format::Folder { root: folder, .. } = &dataset.format else { return None };
+    let description = Description::of(&root.join(folder)).ok()?;
     let drawn = description.images.iter().filter(|image| image.rule == Rule::Random);
     Some(Sample {
         drawn: drawn.map(|image| image.stem().to_owned()).collect(),
@@ -50,51 +50,6 @@ pub fn of(root: &Path, dataset: &Dataset) -> Option<Sample> {
         of: description.asked.dataset,
         labelled_before: description.labelled_before,
     })
-}
-
-/// Whether labels of a data set's images have taught or chosen a network: `came_from` are its training with all ancestors, `chosen_on`
-/// the data set by whose labels it was chosen. Data sets count by what the file says: the same one, the same list of the same
-/// folder, or parts of a folder of chosen images. (`plan` compares the images themselves.)
-pub fn has_learnt(
-    pipeline: &Pipeline,
-    came_from: &[StageId],
-    chosen_on: Option<DatasetId>,
-    dataset: DatasetId,
-) -> bool {
-    let learnt_from = |id: &StageId| {
-        pipeline.stage(*id).inputs.iter().filter_map(|input| match input.from {
-            InputSource::Dataset { dataset, labels: true } if is_learnt_from(&input.role) => Some(dataset),
-            _ => None,
-        })
-    };
-    let (own, is_chosen) = (pipeline.dataset(dataset), of(&pipeline.root, pipeline.dataset(dataset)).is_some());
-    let is_shared = |set: DatasetId| {
-        let other = pipeline.dataset(set);
-        set == dataset || is_same_list(own, other) || is_chosen && overlap(own, other)
-    };
-    came_from.iter().flat_map(learnt_from).chain(chosen_on).any(is_shared)
-}
-
-fn is_same_list(one: &Dataset, other: &Dataset) -> bool {
-    match (&one.format, &other.format) {
-        (Format::Folder { root, list, .. }, Format::Folder { root: other_root, list: other_list, .. }) => {
-            (root, list) == (other_root, other_list)
-        }
-        _ => false,
-    }
-}
-
-/// Whether two data sets may have chosen images in common: they are of one folder, and not its random and its other part.
-fn overlap(one: &Dataset, other: &Dataset) -> bool {
-    let (Some(one), Some(other)) = (place(one), place(other)) else { return false };
-    let parts = [one.1, other.1];
-    one.0 == other.0 && parts != [Some(RANDOM), Some(NOT_RANDOM)] && parts != [Some(NOT_RANDOM), Some(RANDOM)]
-}
-
-/// The folder of a data set's images, and the file name of its list.
-fn place(dataset: &Dataset) -> Option<(&Path, Option<&str>)> {
-    let Format::Folder { root, list, .. } = &dataset.format else { return None };
-    Some((root.as_path(), list.as_ref().and_then(|list| list.file_name()?.to_str())))
 }
 
 impl Sample {

@@ -9,6 +9,7 @@ mod across;
 mod cache;
 mod candidates;
 mod check;
+pub mod chosen;
 mod datasets;
 mod defaults;
 mod draft;

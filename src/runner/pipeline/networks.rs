@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use super::chosen::have_images_in_common;
 use super::{DatasetId, Format, Input, InputSource, OutputId, Pipeline, Stage, StageId};
 use crate::kind::OutputRole;
 use crate::kind::training::{BEST, CHOSEN, LABELLED, TARGET, TEACHER, is_learnt_from};
@@ -143,6 +144,20 @@ impl Pipeline {
         };
         let is_target = self.is_adapted_to(dataset) || input.role == LABELLED && !self.stages.iter().any(adapts_from);
         (is_learnt_from(&input.role) && is_target).then_some(dataset)
+    }
+
+    /// Whether labels of a data set's images have taught or chosen a network: `came_from` are its training with all ancestors,
+    /// `chosen_on` the data set by whose labels it was chosen.
+    pub fn has_learnt_from(&self, came_from: &[StageId], chosen_on: Option<DatasetId>, dataset: DatasetId) -> bool {
+        let learnt_from = |id: &StageId| {
+            self.stage(*id).inputs.iter().filter_map(|input| match input.from {
+                InputSource::Dataset { dataset, labels: true } if is_learnt_from(&input.role) => Some(dataset),
+                _ => None,
+            })
+        };
+        let own = self.dataset(dataset);
+        let is_shared = |set: DatasetId| set == dataset || have_images_in_common(own, self.dataset(set));
+        came_from.iter().flat_map(learnt_from).chain(chosen_on).any(is_shared)
     }
 
     /// Whether a training of this pipeline adapts to these images.

@@ -5,7 +5,7 @@
 
 use crate::graph::StageGraph;
 use crate::kind::training::SOURCE_ONLY;
-use crate::pipeline::{MeasuredNetwork, Pipeline, StageId, Which};
+use crate::pipeline::{DatasetId, MeasuredNetwork, Pipeline, StageId, Which};
 
 /// What must be known of a network.
 #[derive(Clone, Debug, Default)]
@@ -30,12 +30,12 @@ pub struct Origin {
 
 impl Origin {
     /// Of a network that an evaluation measures.
-    /// `has_learnt` answers whether labels of the evaluated images have taught the trainings of this list.
+    /// `dataset` has the evaluated images.
     pub fn of(
         pipeline: &Pipeline,
         graph: &StageGraph,
         network: &MeasuredNetwork<'_>,
-        has_learnt: impl FnOnce(&[StageId]) -> bool,
+        dataset: Option<DatasetId>,
     ) -> Origin {
         let training = network.training();
         let came_from = training.map(|training| graph.ancestors(&[training])).unwrap_or_default();
@@ -50,7 +50,9 @@ impl Origin {
             is_chosen: network.is_chosen(),
             has_target_labels: !pipeline.target_labels(&came_from).is_empty(),
             is_supervised,
-            has_learnt_these: has_learnt(&came_from),
+            // On images of the source all networks have learnt from them alike.
+            has_learnt_these: is_supervised
+                && dataset.is_some_and(|dataset| pipeline.has_learnt_from(&came_from, None, dataset)),
             is_source_only: training.is_some() && !came_from.iter().any(is_adapted) && !is_supervised,
             came_from,
         }

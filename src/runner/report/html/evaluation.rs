@@ -5,7 +5,6 @@
 use super::training::{self, Evaluated};
 use super::workspace::Workspace;
 use crate::kind::OutputRole;
-use crate::label::sample;
 use crate::pipeline::StageId;
 use crate::results::image::{ImageScore, scores};
 use crate::results::metrics::{Measured, Metrics};
@@ -73,11 +72,8 @@ fn evaluation(workspace: &Workspace, id: StageId) -> Option<Evaluation> {
             .filter(|_| validated_on == Some(dataset.as_str()))
             .and_then(|training| training::best(&training::evaluations(workspace, training)));
         let chosen_on = network.chosen_on.map(|id| workspace.pipeline.dataset(id).name.clone());
-        let pipeline = workspace.pipeline;
-        let origin = Origin::of(pipeline, workspace.graph, &network, |came_from| {
-            let has_learnt = |dataset| sample::has_learnt(pipeline, came_from, None, dataset);
-            pipeline.dataset_of(stage).is_some_and(has_learnt)
-        });
+        let evaluated = workspace.pipeline.dataset_of(stage);
+        let origin = Origin::of(workspace.pipeline, workspace.graph, &network, evaluated);
         let name = network.name.to_owned();
         let pixels = |line: &ImageScore| Some((line.image.clone(), line.pixels(&name)?));
         let pixels = lines.iter().filter_map(pixels).collect();

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use rayon::prelude::*;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::images::{self, Images};
 use super::{Entry, State, Wishes, is_seed};
