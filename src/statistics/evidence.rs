@@ -41,6 +41,8 @@ pub struct Difference {
     pub images: Option<OverImages>,
     /// The interval of seeds and images together; none with fewer than [`SEEDS_FOR_A_VERDICT`] seeds.
     pub all: Option<Interval>,
+    /// The smallest and the largest difference of a seed.
+    pub range: [f64; 2],
     /// Whether one of the networks has a class that the other hasn't: neither labelled nor predicted. The difference then is over the
     /// classes that both have, and not that of their mIoUs.
     pub leaves_out_classes: bool,
@@ -86,7 +88,10 @@ impl Difference {
     fn beyond(differences: &[f64], images: Option<OverImages>) -> Option<Difference> {
         let spread = Spread::of(differences)?;
         let all = spread.sd.filter(|_| spread.count >= SEEDS_FOR_A_VERDICT).map(|sd| together(spread, sd, images));
-        Some(Difference { spread, images, all, leaves_out_classes: false })
+        let range = differences.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[least, most], difference| {
+            [least.min(*difference), most.max(*difference)]
+        });
+        Some(Difference { spread, images, all, range, leaves_out_classes: false })
     }
 
     /// The widest known interval.

@@ -24,7 +24,8 @@ fn pipeline() -> Pipeline {
 
 /// With labels too, at the same steps.
 fn judged() -> Pipeline {
-    let pipeline = pipeline().set("stages.inter.dataset", "test").set("stages.inter.evaluate_every", 5);
+    let pipeline = pipeline().set("stages.inter.choose_by", "soft-neighbourhood-density");
+    let pipeline = pipeline.set("stages.inter.dataset", "test").set("stages.inter.evaluate_every", 5);
     pipeline.set("stages.evaluate.weights", ["inter", "inter.best", "inter.chosen"])
 }
 

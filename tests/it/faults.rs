@@ -67,7 +67,7 @@ fn a_command_that_finds_no_room_leaves_its_earlier_output_as_it_was() {
     assert_eq!(space.bytes("left"), [b'5'; 500_000]);
     assert_eq!(space.read("names"), "cache\nout\np.toml\nruns\n");
     let again = Ran { code: None, stdout: space.read("again"), stderr: String::new() };
-    assert_eq!(again.outcome("a").outcome, "hit", "it has moved, which is looked into, and lies in place");
+    assert_eq!(again.outcome("a").outcome, "up-to-date", "it has moved, which is looked into, and lies in place");
 }
 
 #[test]

@@ -105,7 +105,7 @@ class Results(InSpace):
         self.assertEqual(rows, [{"stage": "intra", **line, "miou": miou[line["iteration"]]} for line in lines])
         choices = {row["choice"]: row for row in self.rows(intrada.choices("p.toml", frames=self.frames))}
         self.assertEqual(list(choices), ["agreement", "entropy", "soft_neighbourhood_density", "last", "chance"])
-        self.assertEqual([name for name, row in choices.items() if row["is_used"]], ["soft_neighbourhood_density"])
+        self.assertEqual([name for name, row in choices.items() if row["is_used"]], ["entropy"])
         chosen = min(lines, key=lambda line: line["entropy"])["iteration"]
         entropy = choices["entropy"]
         self.assertEqual((entropy["iteration"], entropy["miou"]), (chosen, miou[chosen]))

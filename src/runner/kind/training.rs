@@ -527,10 +527,9 @@ pub const KEYS: &[KeySpec] = &[
         "the score that chooses; all three are computed and written to `candidates.jsonl`, so that they can be compared. A training \
          with another one runs again, as its `chosen` is another network",
     )
-    .or_text("soft-neighbourhood-density")
-    .added()
+    .or_text("entropy")
     .only(CHOOSING)
-    .origin("Saito et al. 2021"),
+    .origin("Density: Saito et al. 2021"),
     KeySpec::new(
         CANDIDATES,
         ValueType::Dataset { labels: false },

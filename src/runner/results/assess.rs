@@ -3,9 +3,10 @@
 //! Knows differences and costs, no pipeline. **The rule**, with A the adapted network, S the one without adaptation, and L one that
 //! has learnt from k labelled images of the target:
 //!
-//! 1. A difference is *shown* if it is a gain or a loss by the rule of `intrada_statistics::evidence`. With fewer than three seeds
-//!    there is no such verdict: it then is shown if its interval over the images doesn't hold 0 and it is at least [`CHANCE`] points,
-//!    as much as seeds usually differ.
+//! 1. A difference is *shown* if it is a gain or a loss by the rule of `intrada_statistics::evidence`, or if it is at least [`CHANCE`]
+//!    points, as much as seeds usually differ, on each of three seeds or more: where one of the networks varies by ten points from
+//!    seed to seed, the interval over three seeds holds 0 whatever they say. With fewer than three seeds there is no verdict: it
+//!    then is shown if its interval over the images doesn't hold 0 and it is at least [`CHANCE`] points.
 //! 2. A *helps* if A − S is a shown gain; L helps if L − S is a shown gain of at least [`WORTH`] point. What can't be shown to help is
 //!    not worth its cost.
 //! 3. If neither helps: **keep** S. If one helps: that one (**adapt** or **label**).
@@ -14,7 +15,7 @@
 //!
 //! It doesn't weigh points against hours, as only the user knows what a point is worth: the hours stand beside it.
 
-use intrada_statistics::evidence::{Difference, Verdict};
+use intrada_statistics::evidence::{Difference, SEEDS_FOR_A_VERDICT, Verdict};
 use serde::Serialize;
 
 use super::evidence;
@@ -64,11 +65,19 @@ pub fn standing(difference: &Difference) -> Standing {
     let mean = difference.spread.mean;
     let is_shown = match (difference.verdict(), difference.interval()) {
         (Some(Verdict::Gain | Verdict::Loss), _) => true,
+        (Some(Verdict::WithinChance), _) if on_each_seed(difference).is_some() => true,
         (Some(Verdict::WithinChance), _) | (None, None) => false,
         (None, Some(interval)) => !interval.holds_zero() && 100.0 * mean.abs() >= CHANCE,
     };
     let shown = if mean > 0.0 { Standing::Better } else { Standing::Worse };
     if is_shown { shown } else { Standing::NotShown }
+}
+
+/// By how many points at least all seeds, three or more, agree; none if that is less than [`CHANCE`].
+fn on_each_seed(difference: &Difference) -> Option<f64> {
+    let [least, most] = difference.range.map(|one| 100.0 * one);
+    let agreed = if least > 0.0 { least } else { -most };
+    (difference.spread.count >= SEEDS_FOR_A_VERDICT && agreed >= CHANCE).then_some(agreed)
 }
 
 /// A network that learnt from labels of the target.
@@ -119,7 +128,9 @@ pub fn paragraph(weighed: &Weighed<'_>) -> String {
     let Weighed { source_only, adapted, gain, labelled, .. } = *weighed;
     let told = |difference: &Difference| {
         let over = evidence::over(difference).map(|over| format!(" {over}")).unwrap_or_default();
-        format!("{} points{over}", evidence::points(difference))
+        let each = on_each_seed(difference).filter(|_| difference.verdict() == Some(Verdict::WithinChance));
+        let each = each.map(|least| format!(", at least {least:.1} on each seed")).unwrap_or_default();
+        format!("{} points{over}{each}", evidence::points(difference))
     };
     let adaptation = match standing(gain) {
         Standing::Better => format!("Adaptation helps: {adapted} against {source_only} {}.", told(gain)),
@@ -226,8 +237,12 @@ mod tests {
         assert_eq!(advice(&chance, Some((&gain, &loss))), Advice::Label, "the adapted network is not shown to help");
         assert_eq!(advice(&gain, Some((&chance, &gain))), Advice::Adapt, "nor are the labels here");
         assert_eq!(advice(&chance, Some((&small, &gain))), Advice::KeepSourceOnly);
-        let doubtful = difference(&[0.2, 0.02, 0.07]);
+        let doubtful = difference(&[0.2, 0.01, 0.07]);
         assert_eq!(standing(&doubtful), Standing::NotShown);
+        let agreed = difference(&[0.43, 0.15, 0.24]);
+        assert_eq!(agreed.verdict(), Some(Verdict::WithinChance));
+        assert_eq!(standing(&agreed), Standing::Better, "each seed says so");
+        assert_eq!(standing(&difference(&[-0.43, -0.15, -0.04])), Standing::Worse);
         assert_eq!(
             advice(&gain, Some((&gain, &doubtful))),
             Advice::Label,

@@ -72,8 +72,8 @@ impl Origin {
 
 /// The indices of the baseline and of the judged network. The judged network is the last one that was derived from another, like
 /// intra training from the network that ranked the images, and the baseline its nearest ancestor; if there is no such pair, the
-/// last network and the nearest one before it. Both are the same network of their training: the last, the best, the one chosen
-/// without labels, or the teacher.
+/// last network and the nearest one before it. One that has learnt from labels of the target is judged only if there is no other. Both
+/// are the same network of their training: the last, the best, the one chosen without labels, or the teacher.
 pub fn compared(networks: &[Origin]) -> Option<(usize, usize)> {
     let nearest = |judged: usize, fits: &dyn Fn(&Origin) -> bool| {
         let is_one = |at: &usize| networks[judged].is_alike(&networks[*at]) && fits(&networks[*at]);
@@ -81,7 +81,10 @@ pub fn compared(networks: &[Origin]) -> Option<(usize, usize)> {
     };
     let last = networks.iter().rposition(|network| !network.has_learnt_these)?;
     let derived = |at: usize| nearest(at, &|other| networks[at].is_derived_from(other));
-    (0..=last).rev().find_map(derived).or_else(|| nearest(last, &|_| true))
+    // What labels of the target have taught may begin with another network, too, but is no step of the adaptation.
+    let adapted = |at: &usize| !networks[*at].is_supervised;
+    let by_adaptation = (0..=last).rev().filter(adapted).find_map(derived);
+    by_adaptation.or_else(|| (0..=last).rev().find_map(derived)).or_else(|| nearest(last, &|_| true))
 }
 
 /// The indices of the networks that tell the story, in its order: source-only, then each step up to the judged network. Two at
@@ -149,6 +152,10 @@ mod tests {
         let supervised = Origin { has_target_labels: true, ..from(3, &[]) };
         let all = [source_only, from(1, &[]), from(2, &[1]), supervised];
         assert_eq!(compared(&all), Some((1, 2)));
+        assert_eq!(steps(&all), [0, 1, 2]);
+        // Nor are some labels, even if that training goes on from source-only.
+        let labelled = Origin { is_supervised: true, ..from(3, &[0]) };
+        let all = [Origin { is_source_only: true, ..from(0, &[]) }, from(1, &[0]), from(2, &[0, 1]), labelled];
         assert_eq!(steps(&all), [0, 1, 2]);
     }
 

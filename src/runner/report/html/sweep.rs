@@ -299,20 +299,21 @@ fn one(family: &str, settings: &[&Setting]) -> Markup {
     heads.extend(differences.iter().map(String::as_str));
     heads.push("evaluations");
     let rows: Vec<Vec<Markup>> = settings.iter().map(|setting| row(setting)).collect();
+    let charts: Vec<Markup> = axes.iter().filter_map(|axis| chart(axis, settings)).collect();
     html! {
         h3 {
             (family) " "
             small { "mIoU in % on " (first.dataset) ", mean ± standard deviation over seeds; [95 % interval]" }
         }
         "\n"
-        div.beside.swept {
+        div class=(if charts.is_empty() { "swept" } else { "beside swept" }) {
             div {
                 (table(&heads, &rows))
                 @if !first.with_labels.is_empty() {
                     p.note { "Chosen on labelled target images: " (first.with_labels.join(", ")) "." }
                 }
             }
-            div { @for chart in axes.iter().filter_map(|axis| chart(axis, settings)) { (chart) } }
+            @if !charts.is_empty() { div { @for chart in &charts { (chart) } } }
         }
         "\n"
     }

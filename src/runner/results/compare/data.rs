@@ -55,7 +55,7 @@ pub fn json(comparison: &Comparison) -> Json {
 /// With the interval over the images, and that of seeds and images together.
 fn difference(difference: Difference) -> Json {
     let interval = |interval: Interval| json!({ "low": interval.low, "high": interval.high });
-    let Difference { spread: Spread { mean, sd, count }, images, all, leaves_out_classes } = difference;
+    let Difference { spread: Spread { mean, sd, count }, images, all, range, leaves_out_classes } = difference;
     json!({
         "mean": mean,
         "sd": sd,
@@ -64,6 +64,7 @@ fn difference(difference: Difference) -> Json {
             "low": images.interval.low, "high": images.interval.high, "error": images.error, "count": images.images,
         })),
         "all": all.map(interval),
+        "by_seed": { "least": range[0], "most": range[1] },
         "leaves_out_classes": leaves_out_classes,
     })
 }
