@@ -214,6 +214,7 @@ pub fn look(folder: &Path, asked: &Asked) -> Result<Found, Error> {
 /// # Errors
 /// [`Error::Damaged`], or a file can't be read.
 pub fn check(folder: &Path, description: &Description) -> Result<(), Error> {
+    type IsRight<'a> = &'a dyn Fn(&[u8]) -> bool;
     let (mut missing, mut altered) = (Vec::new(), Vec::new());
     for image in &description.images {
         let is_image = |bytes: &[u8]| {
@@ -225,7 +226,7 @@ pub fn check(folder: &Path, description: &Description) -> Result<(), Error> {
             }
         };
         let is_mask = |bytes: &[u8]| Mask::decode(bytes).is_ok_and(|mask| mask.size() == image.size);
-        let files: [(String, &dyn Fn(&[u8]) -> bool); 2] =
+        let files: [(String, IsRight<'_>); 2] =
             [(format!("{IMAGES}/{}", image.file), &is_image), (format!("{NETWORK}/{}", image.mask()), &is_mask)];
         for (file, is_right) in files {
             let path = folder.join(&file);

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::evaluation::{Evaluation, Model};
 use super::markup::tabs;
 use crate::pipeline::Class;
+use crate::shown;
 
 /// A matrix per network, and the difference of the two compared; empty if there are no counts.
 pub(super) fn render(evaluation: &Evaluation, classes: &[Class]) -> Markup {
@@ -51,19 +52,26 @@ fn shares(confusion: &[Vec<u64>]) -> Vec<Vec<Option<f64>>> {
 
 /// With at most this many classes, large cells fit next to the table of IoUs.
 const FEW: usize = 12;
-/// Space for the names of rows, and of columns.
-const NAME: usize = 92;
-const TOP: usize = 66;
+/// Space for the names of rows: at least, and at most.
+const NAME: [usize; 2] = [92, 200];
+/// Space for those of columns, at 45 degrees: at least, and at most.
+const TOP: [usize; 2] = [66, 150];
 
 /// Cells are shaded by value; in differences, orange is above 0 and blue below.
 fn matrix(rows: &[Vec<Option<f64>>], classes: &[Class], signed: bool) -> Markup {
     let side = if classes.len() > FEW { 24 } else { 44 };
-    let (width, height) = (NAME + classes.len() * side + 30, TOP + classes.len() * side);
+    let letters = |class: &Class| shown::width(&class.name);
+    let longest = classes.iter().map(letters).max().unwrap_or(0);
+    // A letter is about 6 pixels wide.
+    let name = (6 * longest + 8).clamp(NAME[0], NAME[1]);
+    let top = (9 * longest / 2 + 10).clamp(TOP[0], TOP[1]);
+    let after = (9 * classes.last().map_or(0, letters) / 2).clamp(30, TOP[1]);
+    let (width, height) = (name + classes.len() * side + after, top + classes.len() * side);
     let cells = rows.iter().zip(classes).enumerate().flat_map(|(i, (row, of))| {
         let cell = move |(j, (share, other)): (usize, (&Option<f64>, &Class))| {
             // Shares that round to 0 % are left blank.
             let share = share.filter(|share| share.abs() >= 0.005)?;
-            let place = (NAME + j * side, TOP + i * side);
+            let place = (name + j * side, top + i * side);
             Some(cell(place, side, share, signed, &format!("{} as {}", of.name, other.name)))
         };
         row.iter().zip(classes).enumerate().filter_map(cell)
@@ -74,9 +82,9 @@ fn matrix(rows: &[Vec<Option<f64>>], classes: &[Class], signed: bool) -> Markup 
                 aria-label="confusion matrix"
             {
                 @for (i, class) in classes.iter().enumerate() {
-                    @let (x, y) = (NAME + i * side + side / 2, TOP - 6);
+                    @let (x, y) = (name + i * side + side / 2, top - 6);
                     text transform=(format_args!("translate({x} {y}) rotate(-45)")) { (class.name) }
-                    text.end x=(NAME - 6) y=(TOP + i * side + side / 2 + 4) { (class.name) }
+                    text.end x=(name - 6) y=(top + i * side + side / 2 + 4) { (class.name) }
                 }
                 @for cell in cells { (cell) }
             }
