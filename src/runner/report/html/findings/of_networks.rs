@@ -177,8 +177,8 @@ pub(in super::super) fn few_seeds(setting: &Setting) -> Option<Finding> {
             1 => "these numbers are of a single seed".to_owned(),
             seeds => format!("these numbers are of {seeds} seeds"),
         } + "; adversarial training differs by about 2 points from seed to seed",
-        advice: "sweep the seed with seed = [1, 2, 3]: in the first training's matrix it repeats all later stages; in the last \
-                 training's only that one and what reads it"
+        advice: "sweep the seed with seed = [1, 2, 3] in the matrix of each training; in the last one alone it repeats only that and \
+                 what reads it"
             .to_owned(),
         section: "results",
     })
