@@ -135,15 +135,18 @@ impl Pipeline {
     /// The data set of an input of a training, if it gives it labels of the target: `labelled` images, unless a training that adapts
     /// has them as its source (an intra step that keeps them, so as not to forget), or a source that another training adapts to.
     pub fn gives_target_labels(&self, input: &Input) -> Option<DatasetId> {
+        // First what is cheap: the rest looks at all stages, and a report asks for each network of a sweep.
         let InputSource::Dataset { dataset, .. } = input.from else { return None };
-        let is_one =
-            |input: &Input| matches!(input.from, InputSource::Dataset { dataset: other, .. } if other == dataset);
+        if !is_learnt_from(&input.role) {
+            return None;
+        }
+        let is_it = |other: &Input| matches!(other.from, InputSource::Dataset { dataset: set, .. } if set == dataset);
         let adapts_from = |stage: &Stage| {
-            let is_source = |input: &Input| input.role != LABELLED && is_learnt_from(&input.role) && is_one(input);
+            let is_source = |other: &Input| other.role != LABELLED && is_learnt_from(&other.role) && is_it(other);
             stage.is_training() && stage.input(TARGET).is_some() && stage.inputs.iter().any(is_source)
         };
         let is_target = self.is_adapted_to(dataset) || input.role == LABELLED && !self.stages.iter().any(adapts_from);
-        (is_learnt_from(&input.role) && is_target).then_some(dataset)
+        is_target.then_some(dataset)
     }
 
     /// Whether labels of a data set's images have taught or chosen a network: `came_from` are its training with all ancestors,

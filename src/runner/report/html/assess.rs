@@ -98,11 +98,9 @@ pub fn assess(workspace: &Workspace, minutes: f64) -> (Vec<Assessment>, Vec<Unkn
 /// The evaluations without current results here: once for all members of a sweep that lack them for the same reason.
 fn without_results(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<Unknown> {
     let mut unknown: Vec<Unknown> = Vec::new();
-    for id in workspace.pipeline.evaluations() {
-        if evaluations.iter().any(|evaluation| evaluation.stage == id) {
-            continue;
-        }
-        let run = workspace.command();
+    let run = workspace.command();
+    let has_results = |id: &StageId| evaluations.iter().any(|evaluation| evaluation.stage == *id);
+    for id in workspace.pipeline.evaluations().filter(|id| !has_results(id)) {
         let why = match workspace.state(id) {
             State::NotRun => {
                 format!("it has no results in this workspace: `{run}` runs it, or takes them from the cache")
@@ -315,7 +313,8 @@ pub fn page(workspace: &Workspace, assessments: &[Assessment], unknown: &[Unknow
             p.note {
                 "The rule: what helps is what is shown to be better than source-only, labels by at least a point. If both adaptation \
                  and labels help, it is labels if they are a point better on average. Shown: a 95 % interval over seeds and images that \
-                 does not hold 0; with fewer than three seeds an interval over images, and at least 2 points. Labelling is estimated with "
+                 does not hold 0, or at least 2 points on each of three seeds or more; with fewer seeds an interval over images, and at \
+                 least 2 points. Labelling is estimated with "
                 (minutes) " minutes per image."
             }
         }
