@@ -35,7 +35,7 @@ enum Language {
 
 impl Graph {
     pub(super) fn answer(self) -> Answer {
-        let (pipeline, graph) = graph::load(&self.source.file, &self.source.set)?;
+        let (pipeline, graph) = graph::load(&self.source.file, &self.source.options.set)?;
         let picture = match self.format {
             Language::Text => Picture::Text { columns: stdout().is_terminal().then(|| size_of(stdout()).0) },
             Language::Dot => Picture::Dot,

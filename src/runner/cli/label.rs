@@ -9,7 +9,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use super::counting::Counting;
 use super::predict::stop_on_signals;
 use super::report::seen_from_here;
-use super::{Answer, DONE, Format, INTERRUPTED, Refusal, Source, export, open, place, show, show_json};
+use super::{Answer, DONE, Format, INTERRUPTED, Options, Refusal, Source, export, open, place, show, show_json};
 use crate::exec::control::Control;
 use crate::export::format as exports;
 use crate::label::folder::{Description, LABELS};
@@ -111,12 +111,8 @@ impl Label {
 
     fn choose(&self, file: &Path) -> Answer {
         let by = Mixture::parse(&self.by, self.count.map(|count| count as usize)).map_err(Refusal::Usage)?;
-        let source = Source {
-            file: file.to_owned(),
-            set: self.set.clone(),
-            cache: self.cache.clone(),
-            shared_cache: Vec::new(),
-        };
+        let options = Options { set: self.set.clone(), cache: self.cache.clone(), ..Options::default() };
+        let source = Source { file: file.to_owned(), options };
         let mut session = source.open_results()?;
         let network = match &self.stage {
             Some(name) => Some((export::output(&session, name, exports::ALL[0], |_| None)?, name.clone())),
@@ -172,7 +168,7 @@ impl Label {
             0 => String::new(),
             before => {
                 let by: Vec<&str> = description.labelled_by.iter().map(String::as_str).collect();
-                format!("; {} labelled already, in {}", count(before as u64), by.join(", "))
+                format!("; {} {}, in {}", count(before as u64), left_out(description), by.join(", "))
             }
         };
         let pool = count(description.pool as u64);
@@ -236,18 +232,26 @@ impl Label {
     fn read_and(&self, ended: &read::Ended, pipeline: Option<&Pipeline>) -> String {
         let same = if ended.same > 0 { format!(", {} as before", ended.same) } else { String::new() };
         let percent = 100.0 * ended.ignored as f64 / ended.pixels.max(1) as f64;
+        let empty = match ended.without_labels() {
+            0 => String::new(),
+            images => format!("; {} came back without any label", plural(images, "image")),
+        };
         let mut text = format!(
-            "{} written{same}; {} of {} images have labels; {percent:.1} % of the pixels read have none\n",
+            "{} written{same}; {} of {} images have labels; {percent:.1} % of the pixels read have none{empty}\n",
             plural(ended.written, "label"),
             ended.labelled,
             ended.images
         );
+        if ended.lists.is_empty() {
+            return text
+                + "\nThere is nothing for the pipeline file yet, as no image has a label: label images in the tool, save or submit \
+                   them there, export again, and read that export\n";
+        }
         let Some(description) = &ended.description else { return text };
         let root = std::path::absolute(&self.out).unwrap_or_else(|_| self.out.clone());
-        let root = match pipeline.and_then(|pipeline| root.strip_prefix(&pipeline.root).ok()) {
-            Some(below) => below.to_owned(),
-            None => seen_from_here(&root),
-        };
+        // Else absolute: where the pipeline file will be isn't known, and its paths are relative to its workspace.
+        let below = pipeline.and_then(|pipeline| root.strip_prefix(&pipeline.root).ok()).map(Path::to_owned);
+        let root = below.unwrap_or(root);
         text += "\nFor the pipeline file:\n";
         for (name, list) in [("labelled", LABELLED), ("random", RANDOM), ("not-random", NOT_RANDOM)] {
             if ended.lists.iter().any(|(written, _)| *written == list) {
@@ -255,6 +259,17 @@ impl Label {
             }
         }
         text + &format!("\nlabels: {}\n", self.out.join(LABELS).display())
+    }
+}
+
+/// What the images are that could not be chosen.
+fn left_out(description: &Description) -> &'static str {
+    let is_folder = |by: &String| description.asked.not_in.iter().any(|folder| folder.display().to_string() == *by);
+    let by_folders = description.labelled_by.iter().filter(|by| is_folder(by)).count();
+    match by_folders {
+        0 => "labelled already",
+        all if all == description.labelled_by.len() => "chosen before",
+        _ => "labelled already or chosen before",
     }
 }
 

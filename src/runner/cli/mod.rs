@@ -132,6 +132,13 @@ struct Source {
     /// The pipeline file
     #[arg(value_name = "PIPELINE.toml")]
     file: PathBuf,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What changes how a pipeline is read, and where its results are.
+#[derive(Args, Clone, Default)]
+struct Options {
     /// Override a value of the file, as in stages.rank.lambda=0.6; TOML syntax
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
@@ -147,9 +154,10 @@ impl Source {
     /// These arguments quoted for a shell, so that a suggested command reads the same pipeline and cache.
     fn in_shell(&self) -> String {
         let path = |path: &PathBuf| path.to_string_lossy().into_owned();
-        let sets = self.set.iter().map(|set| ("--set", set.clone()));
-        let cache = self.cache.iter().map(|cache| ("--cache", path(cache)));
-        let shared = self.shared_cache.iter().map(|cache| ("--shared-cache", cache.to_string_lossy().into_owned()));
+        let Options { set, cache, shared_cache } = &self.options;
+        let sets = set.iter().map(|set| ("--set", set.clone()));
+        let cache = cache.iter().map(|cache| ("--cache", path(cache)));
+        let shared = shared_cache.iter().map(|cache| ("--shared-cache", cache.to_string_lossy().into_owned()));
         let options =
             sets.chain(cache).chain(shared).map(|(option, value)| format!(" {option} {}", shell::word(&value)));
         format!("{}{}", shell::word(&path(&self.file)), options.collect::<String>())
@@ -401,9 +409,11 @@ mod tests {
     fn what_was_typed_is_advised_as_a_shell_takes_it() {
         let source = Source {
             file: "my runs/p.toml".into(),
-            set: vec!["stages.rank.lambda=0.6".to_owned()],
-            cache: Some("cache".into()),
-            shared_cache: Vec::new(),
+            options: Options {
+                set: vec!["stages.rank.lambda=0.6".to_owned()],
+                cache: Some("cache".into()),
+                shared_cache: Vec::new(),
+            },
         };
         assert_eq!(source.in_shell(), "'my runs/p.toml' --set 'stages.rank.lambda=0.6' --cache cache");
     }

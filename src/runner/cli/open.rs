@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::place::Place;
-use super::{Refusal, Source, cache_folder, keyring, shared_caches};
+use super::{Options, Refusal, Source, cache_folder, keyring, shared_caches};
 use crate::event::full_disk;
 use crate::graph;
 use crate::pipeline::{Pipeline, Problem, Problems, StageId, nearest};
@@ -30,9 +30,10 @@ impl Source {
     }
 
     fn opened(&self, executor: Option<&str>, access: Access) -> Result<Session, Refusal> {
-        let (pipeline, graph) = graph::load_for(&self.file, &self.set, executor)?;
-        let own = cache_folder(self.cache.as_ref());
-        let shared = shared_caches(&self.shared_cache, Some(&pipeline));
+        let Options { set, cache, shared_cache } = &self.options;
+        let (pipeline, graph) = graph::load_for(&self.file, set, executor)?;
+        let own = cache_folder(cache.as_ref());
+        let shared = shared_caches(shared_cache, Some(&pipeline));
         outputs_beside(&pipeline, own.as_deref())?;
         let caches = Caches { own, shared, keyring: keyring::read(&pipeline)? };
         let opened = Session::open(pipeline, graph, caches, access);

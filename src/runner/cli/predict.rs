@@ -9,7 +9,9 @@ use intrada_picture::PIXELS_AT_MOST;
 
 use super::counting::Counting;
 use super::report::seen_from_here;
-use super::{Answer, DONE, Format, INTERRUPTED, Refusal, STAGE_FAILED, Source, export, open, place, show, show_json};
+use super::{
+    Answer, DONE, Format, INTERRUPTED, Options, Refusal, STAGE_FAILED, Source, export, open, place, show, show_json,
+};
 use crate::exec::control::Control;
 use crate::exec::job::predict::{Image, Output};
 use crate::exec::local::signals;
@@ -165,8 +167,8 @@ impl Predict {
             );
             return Err(Refusal::Usage(text));
         };
-        let source =
-            Source { file: first.clone(), set: self.set.clone(), cache: self.cache.clone(), shared_cache: Vec::new() };
+        let options = Options { set: self.set.clone(), cache: self.cache.clone(), ..Options::default() };
+        let source = Source { file: first.clone(), options };
         let mut session = source.open_results()?;
         let name = stage.to_string_lossy();
         if session.pipeline.select(&name).is_empty() && stage.exists() {

@@ -2,12 +2,11 @@
 //!
 //! Knows no table.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 
-use super::{Refusal, Source};
+use super::{Options, Refusal, Source};
 use crate::pipeline::{Pipeline, StageId, near_file, nearest};
 use crate::sched::session::Session;
 
@@ -16,15 +15,8 @@ pub(super) struct Several {
     /// Pipeline files, then names of their stages; default: all
     #[arg(value_name = "PIPELINE.toml… [STAGE…]", required = true)]
     names: Vec<String>,
-    /// Override a value of the files, as in stages.rank.lambda=0.6; TOML syntax
-    #[arg(long, value_name = "PATH=VALUE")]
-    set: Vec<String>,
-    /// Cache folder; default: cache/ in the workspace; also INTRADA_CACHE
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// Read-only fallback cache; may be repeated; also INTRADA_SHARED_CACHES
-    #[arg(long, value_name = "DIR|URL")]
-    shared_cache: Vec<OsString>,
+    #[command(flatten)]
+    options: Options,
 }
 
 /// Opened pipelines, and the names of stages: each is known to one of them.
@@ -44,8 +36,7 @@ impl Several {
         }
         let mut sessions = Vec::new();
         for file in files {
-            let (set, cache, shared_cache) = (self.set.clone(), self.cache.clone(), self.shared_cache.clone());
-            let session = Source { file: file.into(), set, cache, shared_cache }.open_results()?;
+            let session = Source { file: file.into(), options: self.options.clone() }.open_results()?;
             if session.pipeline.about.has_tags(tags) {
                 sessions.push(session);
             }

@@ -107,6 +107,17 @@ pub enum Error {
         /// Those of the pipeline.
         known: Vec<String>,
     },
+    /// A data set whose images have labels.
+    #[error(
+        "the images of data set `{name}` have labels: {} with them, and nothing without; name a data set that is read without",
+        readers(stages)
+    )]
+    HasLabels {
+        /// As typed.
+        name: String,
+        /// The stages that read it.
+        stages: BTreeSet<String>,
+    },
     /// Several data sets could be meant, or none.
     #[error("{}; name the data set to choose from with --dataset", which(names))]
     WhichDataset {
@@ -123,7 +134,7 @@ pub enum Error {
     },
     /// There are fewer images than wanted.
     #[error(
-        "{wanted} images are wanted, and {left} of the {pool} images of `{dataset}` are not labelled yet{}",
+        "{wanted} images are wanted, and {left} of the {pool} images of `{dataset}` are neither labelled nor chosen yet{}",
         by_whom(labelled_by)
     )]
     TooFew {
@@ -260,6 +271,11 @@ fn no_network(file: &Path, has_trainings: bool) -> String {
     } else {
         format!("{shown} has no training, so there is no network; name a pipeline with one")
     }
+}
+
+fn readers(stages: &BTreeSet<String>) -> String {
+    let names: Vec<String> = stages.iter().map(|name| format!("`{name}`")).collect();
+    format!("{} {} it", names.join(", "), if names.len() == 1 { "reads" } else { "read" })
 }
 
 fn which(names: &[String]) -> String {

@@ -43,7 +43,7 @@ pub struct Ended {
     pub images: usize,
     /// Those of them that have labels now.
     pub labelled: usize,
-    /// Pixels of the labels that were read, and those of them without a class.
+    /// Pixels of the masks that were read, also of those without any label.
     pub pixels: u64,
     /// Those of them without a class.
     pub ignored: u64,
@@ -179,12 +179,12 @@ fn translate(
         }
         let bytes: Vec<u8> = labels.mask.bytes().iter().map(|value| table[usize::from(*value)]).collect();
         let mask = Mask::new(labels.mask.size(), bytes);
+        ended.pixels += mask.bytes().len() as u64;
+        ended.ignored += mask.bytes().iter().filter(|value| **value == IGNORED).count() as u64;
         if !mask.is_labelled() {
             ended.empty.push(labels.file);
             continue;
         }
-        ended.pixels += mask.bytes().len() as u64;
-        ended.ignored += mask.bytes().iter().filter(|value| **value == IGNORED).count() as u64;
         if set.network(image)? == mask {
             ended.unchanged.push(labels.file.clone());
         }
@@ -284,6 +284,13 @@ fn lists(set: &Set<'_>, ended: &mut Ended) -> Result<(), Error> {
         ended.lists.push((name, files.len()));
     }
     Ok(())
+}
+
+impl Ended {
+    /// How many images came back without any label.
+    pub fn without_labels(&self) -> usize {
+        self.empty.len() + self.removed.len() + self.kept.len()
+    }
 }
 
 /// The problems of an export in words, each on its line.

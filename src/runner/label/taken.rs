@@ -32,6 +32,9 @@ pub struct Taken {
 /// There is nothing to take, or several answers are left.
 pub fn take(session: &mut Session, network: Option<(OutputId, String)>, dataset: Option<&str>) -> Result<Taken, Error> {
     let named = dataset.map(|name| find_dataset(&session.pipeline, name)).transpose()?;
+    if let Some(dataset) = named {
+        is_not_labelled(&session.pipeline, dataset)?;
+    }
     let mut said = Vec::new();
     let (network, called) = match network {
         Some(named) => named,
@@ -70,6 +73,25 @@ fn find_dataset(pipeline: &Pipeline, name: &str) -> Result<DatasetId, Error> {
         name: name.to_owned(),
         known: pipeline.datasets.iter().map(|dataset| dataset.name.clone()).collect(),
     })
+}
+
+/// An error for a data set that the pipeline reads with its labels only: all its images have some. One that is read without them, too,
+/// such as a target that is evaluated, may be chosen from: what it has labels for is then a trial.
+fn is_not_labelled(pipeline: &Pipeline, dataset: DatasetId) -> Result<(), Error> {
+    let readers = |with: bool| -> BTreeSet<String> {
+        let reads = |stage: &&Stage| {
+            stage.inputs.iter().any(|input| match input.from {
+                InputSource::Dataset { dataset: read, labels } => read == dataset && labels == with,
+                _ => false,
+            })
+        };
+        pipeline.stages.iter().filter(reads).map(|stage| stage.family.clone()).collect()
+    };
+    let stages = readers(true);
+    if stages.is_empty() || !readers(false).is_empty() {
+        return Ok(());
+    }
+    Err(Error::HasLabels { name: pipeline.dataset(dataset).name.clone(), stages })
 }
 
 /// Of the trainings that are up to date the one that adapts to the data set and from which no other goes on.

@@ -283,7 +283,13 @@ fn scenes_are_painted_without_their_labels_and_are_not_chosen_twice() {
     let below: Vec<_> = files(&space.path("first"));
     assert!(!below.iter().any(|file| file.starts_with(space.path("first/labels"))), "{below:?}");
     // By a folder of before, and by the labelled data set of a training.
-    done(&space.intrada("label p.toml --count 5 --out second --not-in first --seed 9"));
+    let second = space.intrada("label p.toml --count 5 --out second --not-in first --seed 9");
+    done(&second);
+    assert!(second.stdout.contains("; 5 chosen before, in first"), "{}", second.stdout);
+    refused(
+        &space.intrada("label p.toml --count 1 --out of-source --dataset source"),
+        "the images of data set `source` have labels: `inter` reads it with them",
+    );
     let names = |folder: &str| texts(&chosen(&space, folder), "image").into_iter().collect::<BTreeSet<_>>();
     assert!(names("first").is_disjoint(&names("second")));
     let dataset = "[datasets.few]\nformat = \"folder\"\nroot = \"first\"\nsize = [64, 32]\n";
@@ -431,10 +437,21 @@ fn images_whose_names_are_not_ascii_keep_their_labels_apart_from_those_of_anothe
 fn an_image_that_has_become_empty_loses_its_label_when_labels_may_be_replaced() {
     let space = adapted(8, |pipeline| pipeline);
     done(&space.intrada("label p.toml --count 3 --out to-label"));
+    let black = png(SIZE, png::ColorType::Rgb, &[0; 64 * 32 * 3]);
+    correct_in_cvat(&space, "to-label", "nothing", |_| true);
+    for file in texts(&chosen(&space, "to-label"), "file") {
+        space.write(&format!("nothing/SegmentationClass/{}.png", stem(&file)), &black);
+    }
+    let read = space.intrada("label --read nothing --out to-label");
+    let told = "0 labels written; 0 of 3 images have labels; 100.0 % of the pixels read have none; 3 images came back without any label\n";
+    assert!(
+        read.stdout.starts_with(told) && read.stdout.contains("nothing for the pipeline file yet"),
+        "{}",
+        read.stdout
+    );
     correct_in_cvat(&space, "to-label", "export", |_| true);
     done(&space.intrada("label --read export --out to-label"));
     let file = texts(&chosen(&space, "to-label"), "file").remove(0);
-    let black = png(SIZE, png::ColorType::Rgb, &[0; 64 * 32 * 3]);
     space.write(&format!("export/SegmentationClass/{}.png", stem(&file)), black);
     let label = space.path(&format!("to-label/labels/{}.png", stem(&file)));
     let read = space.intrada("label --read export --out to-label");

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 
 pub(super) use self::gc::needs;
-use super::{Answer, Refusal, Source, cache_folder, shared_caches};
+use super::{Answer, Options, Refusal, Source, cache_folder, shared_caches};
 use crate::mark::{self, Stands};
 use crate::sched::session::Access;
 use crate::store::Store;
@@ -66,7 +66,7 @@ impl Place {
     /// Opens the cache; fails if it is missing.
     fn open(&self, access: Access) -> Result<Arc<Store>, Refusal> {
         if let (None, Some(file)) = (cache_folder(self.cache.as_ref()), &self.file) {
-            let source = Source { file: file.clone(), set: Vec::new(), cache: None, shared_cache: Vec::new() };
+            let source = Source { file: file.clone(), options: Options::default() };
             return Ok(source.open(access)?.store);
         }
         Ok(Arc::new(self.open_alone(access)?.with_shared(&shared_caches(&[], None))))
