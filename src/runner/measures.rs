@@ -86,11 +86,6 @@ pub fn size(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-/// Rounded to a tenth, and never -0: `-0.0` would look like a loss.
-pub fn tenths(value: f64) -> f64 {
-    (10.0 * value).round() / 10.0 + 0.0
-}
-
 /// A loss or another number with three significant digits: `0.312`, `2.41e-5`.
 pub fn brief(value: f64) -> String {
     match value.abs() {
@@ -140,12 +135,6 @@ mod tests {
         assert_eq!([count(7), count(1993), count(1_234_567)], ["7", "1,993", "1,234,567"]);
         assert_eq!([size(12), size(4096), size(1 << 30)], ["12 bytes", "4.0 KiB", "1.0 GiB"]);
         assert_eq!([plural(1, "stage"), plural(0, "stage")], ["1 stage", "0 stages"]);
-    }
-
-    #[test]
-    fn nothing_is_shown_as_less_than_nothing() {
-        let shown = [-0.04, 0.04, -0.06, 12.34].map(|value| format!("{:+.1}", tenths(value)));
-        assert_eq!(shown, ["+0.0", "+0.0", "-0.1", "+12.3"]);
     }
 
     #[test]

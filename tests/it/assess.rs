@@ -48,6 +48,8 @@ fn an_assessment_names_the_three_networks_with_their_differences_and_costs() {
     assert!(text.contains("another training may differ by 2 points"), "{text}");
     assert!(space.read("runs/p/assess.html").contains("7 minutes per image"));
     assert_eq!(space.results("cache"), before, "nothing runs");
+    space.remove("runs");
+    assert_eq!(json(&space)["assessments"], said["assessments"], "results in the cache are enough, as for compare");
 }
 
 #[test]

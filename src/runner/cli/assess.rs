@@ -7,7 +7,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::report::{from_here, stale, workspace};
+use super::report::{from_here, stale_in_the_cache, workspace};
 use super::{Answer, DONE, Format, Refusal, STAGE_FAILED, Source, open, show, show_json};
 use crate::report::html::Workspace;
 use crate::report::html::assess::{self, Assessment, HEADS, Unknown};
@@ -50,7 +50,7 @@ impl Assess {
             let file = session.pipeline.file.display();
             return Err(Refusal::Usage(format!("{file} has no evaluation: add a stage with kind = \"evaluation\"")));
         }
-        let stale = stale(&mut session);
+        let stale = stale_in_the_cache(&mut session);
         open::tell_not_here(&session);
         let not_here = session.not_here();
         let history = session.history().borrow();
@@ -88,8 +88,9 @@ fn in_words(known: &[Assessment], unknown: &[Unknown], page: Option<&str>, room:
         let paragraph = shown::wrapped(&assessment.paragraph, room, room).join("\n");
         text += &format!("{paragraph}\n\n{}\n", table(assessment));
     }
-    for Unknown { evaluation, why } in unknown {
-        text += &format!("{}: nothing to say: {}\n", shown::line(evaluation), shown::line(why));
+    for Unknown { evaluation, why, is_part } in unknown {
+        let what = if *is_part { "missing above" } else { "nothing to say" };
+        text += &format!("{}: {what}: {}\n", shown::line(evaluation), shown::line(why));
     }
     if known.is_empty() {
         text += "no evaluation here tells whether adaptation helps\n";

@@ -78,16 +78,20 @@ impl Compare {
         }
         let Opened { mut sessions, stages } =
             self.several.open(&self.tag, |pipeline| pipeline.evaluations().collect())?;
-        let mut entries = Vec::new();
+        let mut each = Vec::new();
         let mut classes: Vec<String> = Vec::new();
         for session in &mut sessions {
             let evaluations = evaluations(session, &stages)?;
             let found = results::entries(session, &evaluations);
             open::tell_not_here(session);
-            entries.extend(found?);
+            each.push(found?);
             let own = session.pipeline.classes.iter().map(|class| &class.name);
             classes.extend(own.filter(|name| !classes.contains(name)).cloned().collect::<Vec<_>>());
         }
+        let mut told: Vec<(&Pipeline, Vec<Entry>)> =
+            sessions.iter().map(|session| &*session.pipeline).zip(each).collect();
+        results::tell_apart(&mut told);
+        let entries: Vec<Entry> = told.into_iter().flat_map(|(_, entries)| entries).collect();
         if let Some(name) = self.against.as_ref().filter(|name| entries.iter().all(|entry| entry.weights != **name)) {
             let near = nearest(name, entries.iter().map(|entry| entry.weights.as_str()));
             let near = near.map(|near| format!("; did you mean `{near}`?"));

@@ -56,8 +56,17 @@ pub(super) fn seen_from_here(path: &Path) -> PathBuf {
 /// The stages that would re-run. None if the sources can't be read: the results are those of the last run. Where sources are not
 /// here, results that are only in the cache count as if they were in place.
 pub(super) fn stale(session: &mut Session) -> Vec<StageId> {
+    without_results(session, Session::recalls_any)
+}
+
+/// The same for a command that shows numbers and no files: results that are only in the cache always count.
+pub(super) fn stale_in_the_cache(session: &mut Session) -> Vec<StageId> {
+    without_results(session, |_| true)
+}
+
+fn without_results(session: &mut Session, counts_the_cache: impl Fn(&Session) -> bool) -> Vec<StageId> {
     let planned = dry::plan(session, &[], &[]).map(|plan| plan.stages).unwrap_or_default();
-    let is_adopted = session.recalls_any() && done::adopt(session, &[]).is_ok();
+    let is_adopted = counts_the_cache(session) && done::adopt(session, &[]).is_ok();
     let is_current = |decision| decision == Decision::UpToDate || is_adopted && decision == Decision::Hit;
     let again = planned.iter().filter(|planned| !is_current(planned.decision));
     again.map(|planned| planned.stage).collect()

@@ -137,15 +137,18 @@ impl Found<'_> {
         let lines = self.lines(id);
         let dataset = self.session.pipeline.dataset_of(self.session.pipeline.stage(id));
         let origins: Vec<Origin> = networks.iter().map(|network| self.origin(network, dataset)).collect();
-        let told = story::steps(&origins);
-        let pixels: Vec<ByImage> = told.iter().map(|at| pixels_of(&lines, &networks[*at])).collect();
-        let network = |place: usize| Some((metrics.get(networks[told[place]].name)?.miou?, &pixels[place]));
-        let step = |place: usize| {
-            let difference = Difference::of(&[Pair { base: network(place - 1)?, own: network(place)? }])?;
-            let [from, to] = [place - 1, place].map(|place| networks[told[place]].name.to_owned());
+        let mut pairs: Vec<[usize; 2]> = story::steps(&origins).windows(2).map(|pair| [pair[0], pair[1]]).collect();
+        if pairs.is_empty() {
+            pairs = beside_source_only(&origins);
+        }
+        let pixels: Vec<ByImage> = networks.iter().map(|network| pixels_of(&lines, network)).collect();
+        let network = |at: usize| Some((metrics.get(networks[at].name)?.miou?, &pixels[at]));
+        let step = |[from, to]: [usize; 2]| {
+            let difference = Difference::of(&[Pair { base: network(from)?, own: network(to)? }])?;
+            let [from, to] = [from, to].map(|at| networks[at].name.to_owned());
             Some(Step { from, to, difference })
         };
-        (1..told.len()).filter_map(step).collect()
+        pairs.into_iter().filter_map(step).collect()
     }
 
     /// A row per training, of its last and its best network, and a row per teacher and per network chosen without labels.
@@ -219,6 +222,17 @@ impl Found<'_> {
     }
 }
 
+/// Source-only with each adapted network, by their places, where an evaluation measures no last network of an adaptation: a story
+/// is of networks of one sort, but what a best or a chosen one gained is asked all the same.
+fn beside_source_only(networks: &[Origin]) -> Vec<[usize; 2]> {
+    let base = |network: &Origin| network.is_source_only && network.which == Which::Last && !network.has_learnt_these;
+    let is_adapted = |network: &Origin| {
+        network.training.is_some() && !network.is_source_only && !network.is_supervised && !network.has_learnt_these
+    };
+    let Some(base) = networks.iter().position(base) else { return Vec::new() };
+    (0..networks.len()).filter(|at| is_adapted(&networks[*at])).map(|at| [base, at]).collect()
+}
+
 /// A network's pixels by image.
 fn pixels_of(lines: &[ImageScore], network: &MeasuredNetwork<'_>) -> ByImage {
     let line = |line: &ImageScore| Some((line.image.clone(), line.pixels(network.name)?));
@@ -244,4 +258,22 @@ fn chosen(pipeline: &Pipeline, stage: &Stage) -> String {
         Some(format!("  {name} was chosen by its mIoU on {dataset}: with labels\n"))
     };
     pipeline.measured_by(stage).filter_map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_best_and_a_chosen_network_are_told_beside_source_only_where_no_last_one_is() {
+        let of = |stage: u32, which: Which| {
+            let training = Some(StageId(stage));
+            Origin { training, which, is_chosen: which == Which::Best, is_source_only: stage == 0, ..Origin::default() }
+        };
+        let [source_only, best, chosen] = [of(0, Which::Last), of(1, Which::Best), of(1, Which::Chosen)];
+        let taught = Origin { has_learnt_these: true, is_supervised: true, ..of(2, Which::Last) };
+        let networks = [source_only, best.clone(), chosen, taught];
+        assert_eq!(beside_source_only(&networks), [[0, 1], [0, 2]]);
+        assert!(beside_source_only(&[best]).is_empty(), "without a baseline there is no difference");
+    }
 }

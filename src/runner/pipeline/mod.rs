@@ -424,6 +424,16 @@ pub struct Input {
     pub span: Span,
 }
 
+impl Input {
+    /// The data set, if it comes from one.
+    pub fn dataset(&self) -> Option<DatasetId> {
+        match self.from {
+            InputSource::Dataset { dataset, .. } => Some(dataset),
+            _ => None,
+        }
+    }
+}
+
 /// Where an input comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InputSource {

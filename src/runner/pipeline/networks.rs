@@ -105,48 +105,78 @@ impl Pipeline {
         }
     }
 
-    /// The names of the labelled target images that trainings among these stages learn from, sorted.
+    /// The names of the data sets whose labels of the target these stages learn from, sorted.
     pub fn target_labels(&self, stages: &[StageId]) -> Vec<&str> {
-        let few = |id: &StageId| {
-            let dataset = self.gives_target_labels(self.stage(*id).input(LABELLED)?)?;
-            Some(self.dataset(dataset).name.as_str())
-        };
-        let sets: BTreeSet<&str> = stages.iter().filter_map(few).collect();
+        let domains = self.domains();
+        let sets = self.inputs_of_trainings(stages).filter_map(|input| self.gives(&domains, input));
+        let sets: BTreeSet<&str> = sets.map(|dataset| self.dataset(dataset).name.as_str()).collect();
         sets.into_iter().collect()
     }
 
-    /// Whether a data set is of the domain that trainings have labels of, and of none that they adapt to: another part of a data
-    /// set that is a `source`, in the same place. Adaptation usually costs accuracy there, and is not judged by it.
+    /// Whether a data set is of the domain that trainings adapt from, and of none that they adapt to: another part of a data set that
+    /// is a `source`, in the same place. Adaptation usually costs accuracy there, and is not judged by it. If no training adapts, that
+    /// is any source.
     pub fn is_of_a_source_domain(&self, dataset: DatasetId) -> bool {
-        let place = |dataset: DatasetId| match &self.dataset(dataset).format {
-            Format::Folder { root, .. } | Format::Published { root, .. } => root.display().to_string(),
-            Format::Scenes { style, .. } => style.clone(),
-        };
-        let is_at = |is_wanted: &dyn Fn(&str) -> bool| {
-            let inputs = self.stages.iter().filter(|stage| stage.is_training()).flat_map(|stage| &stage.inputs);
-            inputs.filter(|input| is_wanted(&input.role)).any(|input| match input.from {
-                InputSource::Dataset { dataset: other, .. } => place(other) == place(dataset),
-                _ => false,
-            })
-        };
-        is_at(&|role| role != LABELLED && is_learnt_from(role)) && !is_at(&|role| role == TARGET)
+        let domains = self.domains();
+        domains.are_source(self, dataset) && !domains.are_target(self, dataset)
     }
 
     /// The data set of an input of a training, if it gives it labels of the target: `labelled` images, unless a training that adapts
-    /// has them as its source (an intra step that keeps them, so as not to forget), or a source that another training adapts to.
+    /// has them as its source (an intra step that keeps them, so as not to forget); or a source that another training adapts to, or that
+    /// is in the same place as such a one and not in that of a source.
     pub fn gives_target_labels(&self, input: &Input) -> Option<DatasetId> {
         // First what is cheap: the rest looks at all stages, and a report asks for each network of a sweep.
-        let InputSource::Dataset { dataset, .. } = input.from else { return None };
-        if !is_learnt_from(&input.role) {
-            return None;
-        }
-        let is_it = |other: &Input| matches!(other.from, InputSource::Dataset { dataset: set, .. } if set == dataset);
-        let adapts_from = |stage: &Stage| {
-            let is_source = |other: &Input| other.role != LABELLED && is_learnt_from(&other.role) && is_it(other);
-            stage.is_training() && stage.input(TARGET).is_some() && stage.inputs.iter().any(is_source)
-        };
-        let is_target = self.is_adapted_to(dataset) || input.role == LABELLED && !self.stages.iter().any(adapts_from);
+        is_learnt_from(&input.role).then(|| self.gives(&self.domains(), input))?
+    }
+
+    fn gives(&self, domains: &Domains, input: &Input) -> Option<DatasetId> {
+        let dataset = input.dataset().filter(|_| is_learnt_from(&input.role))?;
+        let is_target = domains.targets.contains(&dataset)
+            || input.role == LABELLED && !domains.sources_of_adaptation.contains(&dataset)
+            || input.role != LABELLED
+                && domains.are_target(self, dataset)
+                && !domains.sources_of_adaptation.iter().any(|source| self.are_together(*source, dataset));
         is_target.then_some(dataset)
+    }
+
+    /// Whether all labels that these trainings learn from are of the domain that the pipeline adapts from.
+    pub fn learns_from_the_source_alone(&self, stages: &[StageId]) -> bool {
+        let domains = self.domains();
+        let learnt = self.inputs_of_trainings(stages).filter(|input| is_learnt_from(&input.role));
+        learnt.filter_map(Input::dataset).all(|dataset| domains.are_source(self, dataset))
+    }
+
+    fn inputs_of_trainings(&self, stages: &[StageId]) -> impl Iterator<Item = &Input> {
+        stages.iter().map(|id| self.stage(*id)).filter(|stage| stage.is_training()).flat_map(|stage| &stage.inputs)
+    }
+
+    /// Whether two data sets are in the same place: in one folder, or scenes of one style.
+    fn are_together(&self, one: DatasetId, other: DatasetId) -> bool {
+        match (&self.dataset(one).format, &self.dataset(other).format) {
+            (
+                Format::Folder { root: one, .. } | Format::Published { root: one, .. },
+                Format::Folder { root: other, .. } | Format::Published { root: other, .. },
+            ) => one == other,
+            (Format::Scenes { style: one, .. }, Format::Scenes { style: other, .. }) => one == other,
+            _ => false,
+        }
+    }
+
+    /// The data sets that trainings learn from and adapt to.
+    fn domains(&self) -> Domains {
+        let mut domains = Domains::default();
+        for stage in self.stages.iter().filter(|stage| stage.is_training()) {
+            let target = stage.input(TARGET).and_then(Input::dataset);
+            for input in stage.inputs.iter().filter(|input| input.role != LABELLED && is_learnt_from(&input.role)) {
+                let Some(dataset) = input.dataset() else { continue };
+                domains.sources.insert(dataset);
+                if stage.input(TARGET).is_some() {
+                    domains.sources_of_adaptation.insert(dataset);
+                }
+            }
+            domains.targets.extend(target);
+        }
+        domains
     }
 
     /// Whether labels of a data set's images have taught or chosen a network: `came_from` are its training with all ancestors,
@@ -163,20 +193,34 @@ impl Pipeline {
         came_from.iter().flat_map(learnt_from).chain(chosen_on).any(is_shared)
     }
 
-    /// Whether a training of this pipeline adapts to these images.
-    pub fn is_adapted_to(&self, dataset: DatasetId) -> bool {
-        let inputs = self.stages.iter().filter(|stage| stage.is_training()).flat_map(|stage| &stage.inputs);
-        inputs.filter(|input| input.role == TARGET).any(|input| match input.from {
-            InputSource::Dataset { dataset: target, .. } => target == dataset,
-            _ => false,
-        })
-    }
-
     /// Whether one of these trainings learns from labels of images that a training of this pipeline adapts to, as an upper bound
     /// does.
     pub fn learns_from_the_target(&self, stages: &[StageId]) -> bool {
-        let learnt = stages.iter().map(|id| self.stage(*id)).filter(|stage| stage.is_training());
-        learnt.flat_map(|stage| &stage.inputs).any(|input| self.gives_target_labels(input).is_some())
+        let domains = self.domains();
+        self.inputs_of_trainings(stages).any(|input| self.gives(&domains, input).is_some())
+    }
+}
+
+/// The data sets of all trainings.
+#[derive(Default)]
+struct Domains {
+    /// Whose labels are learnt from, but for `labelled`.
+    sources: BTreeSet<DatasetId>,
+    /// The same of trainings that adapt to others.
+    sources_of_adaptation: BTreeSet<DatasetId>,
+    /// That are adapted to.
+    targets: BTreeSet<DatasetId>,
+}
+
+impl Domains {
+    fn are_source(&self, pipeline: &Pipeline, dataset: DatasetId) -> bool {
+        let adapts = !self.sources_of_adaptation.is_empty();
+        let sources = if adapts { &self.sources_of_adaptation } else { &self.sources };
+        sources.iter().any(|source| pipeline.are_together(*source, dataset))
+    }
+
+    fn are_target(&self, pipeline: &Pipeline, dataset: DatasetId) -> bool {
+        self.targets.iter().any(|target| pipeline.are_together(*target, dataset))
     }
 }
 
@@ -212,7 +256,41 @@ mod tests {
         };
         assert_eq!(of("kept"), (false, Vec::new()));
         assert_eq!(of("some"), (true, vec!["few"]));
-        assert_eq!(of("all"), (true, Vec::new()));
+        assert_eq!(of("all"), (true, vec!["t"]));
+    }
+
+    #[test]
+    fn labels_of_other_images_of_the_target_are_labels_of_the_target_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = |name: &str, root: &str| format!("[datasets.{name}]\nformat = \"folder\"\nroot = \"{root}\"\n");
+        let training =
+            |name: &str, rest: &str| format!("[stages.{name}]\nkind = \"inter-training\"\nmodel = \"m\"\n{rest}\n");
+        let file = dir.path().join("p.toml");
+        let text = [
+            "format = 1\n[pipeline]\nclasses = \"scenes-8\"\n[models.m]\narch = \"small\"\n".to_owned(),
+            folder("s", "day")
+                + &folder("s2", "day")
+                + &folder("t", "dusk")
+                + &folder("t2", "dusk")
+                + &folder("x", "else"),
+            training("before", "method = \"source-only\"\nsource = \"s2\""),
+            training("inter", "method = \"minent\"\nsource = \"s\"\ntarget = \"t\""),
+            training("bound", "method = \"source-only\"\nsource = \"t2\""),
+            training("other", "method = \"source-only\"\nsource = \"x\""),
+        ];
+        std::fs::write(&file, text.concat()).unwrap();
+        let pipeline = crate::pipeline::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+        let of = |name: &str| {
+            let stage = [pipeline.find(name).unwrap()];
+            (pipeline.target_labels(&stage), pipeline.learns_from_the_source_alone(&stage))
+        };
+        assert_eq!(of("before"), (vec![], true));
+        assert_eq!(of("inter"), (vec![], true));
+        assert_eq!(of("bound"), (vec!["t2"], false));
+        assert_eq!(of("other"), (vec![], false), "not of the target, but no baseline of the adaptation either");
+        let dataset = |name: &str| DatasetId::at(pipeline.datasets.iter().position(|it| it.name == name).unwrap());
+        let is_source = |name: &str| pipeline.is_of_a_source_domain(dataset(name));
+        assert_eq!(["s", "s2", "t", "t2", "x"].map(is_source), [true, true, false, false, false]);
     }
 
     #[test]

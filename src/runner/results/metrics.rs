@@ -9,7 +9,7 @@ use std::fmt::Write;
 use serde::Deserialize;
 
 use super::evidence;
-use crate::measures::{count, plural, tenths};
+use crate::measures::{count, plural};
 use crate::shown;
 use intrada_statistics::evidence::Difference;
 
@@ -136,6 +136,8 @@ pub struct Step {
 pub fn summary(dataset: &str, rows: &[Row], steps: &[Step], is_one_seed: bool) -> String {
     let (has_best, has_before) =
         (rows.iter().any(|row| row.best.is_some()), rows.iter().any(|row| row.before.is_some()));
+    // Where the best network is measured by the evaluation alone, its iteration isn't known.
+    let has_iteration = rows.iter().any(|row| row.best.is_some_and(|best| best.iteration.is_some()));
     let mut out = String::new();
     if has_best || has_before {
         let title = format!("mIoU, {dataset}");
@@ -144,7 +146,10 @@ pub fn summary(dataset: &str, rows: &[Row], steps: &[Step], is_one_seed: bool) -
         let mut line = |name: &str, last: &str, best: &str, iteration: &str, before: &str| {
             let mut text = format!("  {}  {last:>6}", shown::left(name, first));
             if has_best {
-                let _ = write!(text, "  {best:>6}  {iteration:>12}");
+                let _ = write!(text, "  {best:>6}");
+            }
+            if has_iteration {
+                let _ = write!(text, "  {iteration:>12}");
             }
             if has_before {
                 let _ = write!(text, "  {before:>18}");
@@ -189,7 +194,7 @@ pub const CHANCE: f64 = 2.0;
 fn change(row: &Row) -> String {
     match (row.last, row.before) {
         (Some(last), Some(before)) if last == before => "=".to_owned(),
-        (Some(last), Some(before)) => format!("{:+.1}", tenths(100.0 * (last - before))),
+        (Some(last), Some(before)) => evidence::signed(last - before),
         _ => String::new(),
     }
 }
@@ -255,6 +260,18 @@ evaluate: IoU in % on val (1 image)
   one seed: another may differ by 2 points
 ";
         assert_eq!(summary("val", &rows, &steps, true), expected);
+    }
+
+    #[test]
+    fn without_an_iteration_there_is_no_column_of_iterations() {
+        let best = Some(Best { miou: 0.461, iteration: None });
+        let rows = [Row { name: "inter".into(), best, ..Row::default() }];
+        let expected = "
+  mIoU, val    last    best
+  inter           –    46.1
+  best is picked with labels, as the papers' numbers are
+";
+        assert_eq!(summary("val", &rows, &[], false), expected);
     }
 
     #[test]

@@ -18,13 +18,13 @@ pub struct Origin {
     pub which: Which,
     /// Whether it was selected by labels.
     pub is_chosen: bool,
-    /// Whether it has learnt from labels of target images.
-    pub has_target_labels: bool,
     /// Whether labels of the evaluated images have taught it: its numbers say nothing about others, so no story has it.
     pub has_learnt_these: bool,
-    /// Whether it, or an ancestor, has learnt from labels of images that a training adapts to.
+    /// Whether it, or an ancestor, has learnt from labels of the target.
     pub is_supervised: bool,
-    /// Whether it is of a training that doesn't adapt and begins with no other training.
+    /// Whether it, or an ancestor, adapts.
+    pub is_adapted: bool,
+    /// Whether it is of a training on the source alone, as are all its ancestors.
     pub is_source_only: bool,
 }
 
@@ -44,16 +44,21 @@ impl Origin {
             stage.is_training() && stage.parameter("method").and_then(|method| method.as_text()) != Some(SOURCE_ONLY)
         };
         let is_supervised = pipeline.learns_from_the_target(&came_from);
+        let is_adapted = came_from.iter().any(is_adapted);
+        // On images of the source all networks have learnt from them alike.
+        let is_told_apart = |dataset| is_supervised || !pipeline.is_of_a_source_domain(dataset);
         Origin {
             training,
             which: network.which,
             is_chosen: network.is_chosen(),
-            has_target_labels: !pipeline.target_labels(&came_from).is_empty(),
             is_supervised,
-            // On images of the source all networks have learnt from them alike.
-            has_learnt_these: is_supervised
-                && dataset.is_some_and(|dataset| pipeline.has_learnt_from(&came_from, None, dataset)),
-            is_source_only: training.is_some() && !came_from.iter().any(is_adapted) && !is_supervised,
+            is_adapted,
+            has_learnt_these: dataset
+                .is_some_and(|dataset| is_told_apart(dataset) && pipeline.has_learnt_from(&came_from, None, dataset)),
+            is_source_only: training.is_some()
+                && !is_adapted
+                && !is_supervised
+                && pipeline.learns_from_the_source_alone(&came_from),
             came_from,
         }
     }
@@ -72,8 +77,9 @@ impl Origin {
 
 /// The indices of the baseline and of the judged network. The judged network is the last one that was derived from another, like
 /// intra training from the network that ranked the images, and the baseline its nearest ancestor; if there is no such pair, the
-/// last network and the nearest one before it. One that has learnt from labels of the target is judged only if there is no other. Both
-/// are the same network of their training: the last, the best, the one chosen without labels, or the teacher.
+/// last network that adapts, or the last one, and the nearest one before it. One that has learnt from labels of the target is judged only if there is no other. Both
+/// are the same network of their training: the last, the best, the one chosen without labels, or the teacher. Where the evaluation has
+/// several of a training, the last one is judged, as in the papers, whatever their order.
 pub fn compared(networks: &[Origin]) -> Option<(usize, usize)> {
     let nearest = |judged: usize, fits: &dyn Fn(&Origin) -> bool| {
         let is_one = |at: &usize| networks[judged].is_alike(&networks[*at]) && fits(&networks[*at]);
@@ -84,7 +90,19 @@ pub fn compared(networks: &[Origin]) -> Option<(usize, usize)> {
     // What labels of the target have taught may begin with another network, too, but is no step of the adaptation.
     let adapted = |at: &usize| !networks[*at].is_supervised;
     let by_adaptation = (0..=last).rev().filter(adapted).find_map(derived);
-    by_adaptation.or_else(|| (0..=last).rev().find_map(derived)).or_else(|| nearest(last, &|_| true))
+    let before = |at: usize| derived(at).or_else(|| nearest(at, &|_| true));
+    let last_adapted = (0..=last).rev().filter(|at| networks[*at].is_adapted).find(adapted);
+    let found = by_adaptation
+        .or_else(|| before(last_adapted?))
+        .or_else(|| (0..=last).rev().find_map(derived))
+        .or_else(|| before(last))?;
+    let is_last_of_it = |network: &Origin| {
+        network.training.is_some()
+            && network.training == networks[found.1].training
+            && network.which == Which::Last
+            && !network.has_learnt_these
+    };
+    networks.iter().position(is_last_of_it).and_then(before).or(Some(found))
 }
 
 /// The indices of the networks that tell the story, in its order: source-only, then each step up to the judged network. Two at
@@ -133,8 +151,10 @@ mod tests {
         let chosen = |training, came_from| Origin { which: Which::Chosen, ..from(training, came_from) };
         let source_only_chosen = || Origin { which: Which::Chosen, ..source_only() };
         let all = [source_only_chosen(), source_only(), from(1, &[]), chosen(1, &[]), from(2, &[1]), chosen(2, &[1])];
-        assert_eq!(compared(&all), Some((3, 5)));
-        assert_eq!(steps(&all), [1, 3, 5], "the last network of source-only, as of all methods");
+        assert_eq!(compared(&all), Some((2, 4)), "the last network of a training comes first, if it is evaluated");
+        let all = [source_only_chosen(), source_only(), chosen(1, &[]), chosen(2, &[1])];
+        assert_eq!(compared(&all), Some((2, 3)));
+        assert_eq!(steps(&all), [1, 2, 3], "the last network of source-only, as of all methods");
         assert_eq!(compared(&[source_only(), chosen(1, &[])]), None);
     }
 
@@ -149,7 +169,7 @@ mod tests {
     #[test]
     fn an_upper_bound_is_no_step_of_the_method_whatever_its_position() {
         let source_only = Origin { is_source_only: true, ..from(0, &[]) };
-        let supervised = Origin { has_target_labels: true, ..from(3, &[]) };
+        let supervised = Origin { is_supervised: true, ..from(3, &[]) };
         let all = [source_only, from(1, &[]), from(2, &[1]), supervised];
         assert_eq!(compared(&all), Some((1, 2)));
         assert_eq!(steps(&all), [0, 1, 2]);
@@ -157,6 +177,16 @@ mod tests {
         let labelled = Origin { is_supervised: true, ..from(3, &[0]) };
         let all = [Origin { is_source_only: true, ..from(0, &[]) }, from(1, &[0]), from(2, &[0, 1]), labelled];
         assert_eq!(steps(&all), [0, 1, 2]);
+    }
+
+    #[test]
+    fn without_a_derived_network_the_last_that_adapts_is_judged() {
+        let source_only = Origin { is_source_only: true, ..from(0, &[]) };
+        let adapted = Origin { is_adapted: true, ..from(1, &[]) };
+        let bound = Origin { is_supervised: true, ..from(2, &[]) };
+        let elsewhere = from(3, &[]);
+        let labelled = Origin { is_supervised: true, ..from(4, &[0]) };
+        assert_eq!(compared(&[source_only, adapted, bound, elsewhere, labelled]), Some((0, 1)));
     }
 
     #[test]
@@ -170,7 +200,11 @@ mod tests {
         assert_eq!(steps(&[source_only(), from(1, &[])]), [0, 1]);
         assert_eq!(steps(&[source_only()]), [0; 0]);
         // A teacher has no student's baseline but source-only.
-        let teachers = [source_only(), from(1, &[]), teacher(1, &[]), from(2, &[1]), teacher(2, &[1])];
-        assert_eq!(steps(&teachers), [0, 2, 4]);
+        assert_eq!(steps(&[source_only(), teacher(1, &[]), teacher(2, &[1])]), [0, 1, 2]);
+        // If both are there, the student is judged: it is what a training hands on.
+        let both = [source_only(), from(1, &[]), teacher(1, &[]), from(2, &[1]), teacher(2, &[1])];
+        assert_eq!(steps(&both), [0, 1, 3]);
+        let teachers_first = [source_only(), teacher(1, &[]), from(1, &[]), teacher(2, &[1]), from(2, &[1])];
+        assert_eq!(steps(&teachers_first), [0, 2, 4]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Runs nothing. Only results of the current pipeline count, wherever they are stored; others are stale.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::dry::{self, Planned};
 use super::session::Session;
@@ -56,6 +56,37 @@ pub fn entries(session: &mut Session, evaluations: &[StageId]) -> Result<Vec<Ent
         }
     }
     Ok(entries)
+}
+
+/// Adds to the names of evaluated data sets in what those of one name differ between pipelines: `te (seed 4, count 12)`. Numbers on
+/// different images are no repetitions of one experiment, and no parameter of a training shows it.
+pub fn tell_apart(pipelines: &mut [(&Pipeline, Vec<Entry>)]) {
+    let own = |pipeline: &Pipeline, name: &str| -> Vec<(String, String)> {
+        let dataset = pipeline.datasets.iter().find(|dataset| dataset.name == name);
+        dataset.map(facts).unwrap_or_default()
+    };
+    let mut known: BTreeMap<String, Vec<Vec<(String, String)>>> = BTreeMap::new();
+    for (pipeline, entries) in &*pipelines {
+        for entry in entries {
+            let facts = own(pipeline, &entry.dataset);
+            let all = known.entry(entry.dataset.clone()).or_default();
+            if !all.contains(&facts) {
+                all.push(facts);
+            }
+        }
+    }
+    for (pipeline, entries) in pipelines {
+        for entry in entries {
+            let all = &known[&entry.dataset];
+            let is_shared = |fact: &(String, String)| all.iter().all(|facts| facts.contains(fact));
+            let key = |name: &str| name.strip_prefix(&format!("{}.", entry.dataset)).unwrap_or(name).to_owned();
+            let differing = own(pipeline, &entry.dataset).into_iter().filter(|fact| !is_shared(fact));
+            let told: Vec<String> = differing.map(|(name, value)| format!("{} {value}", key(&name))).collect();
+            if !told.is_empty() {
+                entry.dataset += &format!(" ({})", told.join(", "));
+            }
+        }
+    }
 }
 
 /// Whether the stage or one of its ancestors failed when it last took part in a run.
@@ -205,4 +236,45 @@ pub(super) fn facts(dataset: &Dataset) -> Vec<(String, String)> {
         note("resize", format!("{resize:?}").to_lowercase());
     }
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline;
+
+    #[test]
+    fn data_sets_of_one_name_are_told_apart_by_what_differs() {
+        let dir = tempfile::tempdir().unwrap();
+        let load = |name: &str, te: &str| {
+            let file = dir.path().join(name);
+            let scenes = |name: &str, rest: &str| {
+                format!("[datasets.{name}]\nformat = \"scenes\"\nstyle = \"target\"\nsize = [64, 48]\n{rest}\n")
+            };
+            let text = format!(
+                "format = 1\n[pipeline]\nclasses = \"scenes-8\"\n[models.m]\narch = \"small\"\n{}{}[stages.e]\n\
+                 kind = \"evaluation\"\nmodel = \"m\"\ndataset = \"te\"\nweights = \"w.safetensors\"\n",
+                scenes("te", te),
+                scenes("other", "seed = 1\ncount = 2"),
+            );
+            std::fs::write(&file, text).unwrap();
+            pipeline::load(&file, &[]).unwrap_or_else(|problems| panic!("{problems}"))
+        };
+        let [a, b] = [load("a.toml", "seed = 4\ncount = 12"), load("b.toml", "seed = 7\ncount = 12")];
+        let entry = |pipeline: &Pipeline, dataset: &str| Entry {
+            pipeline: pipeline.name.clone(),
+            evaluation: "e".to_owned(),
+            member: "e".to_owned(),
+            dataset: dataset.to_owned(),
+            weights: "w".to_owned(),
+            parameters: Vec::new(),
+            state: State::NotRun,
+            seconds: None,
+        };
+        let entries = |pipeline: &Pipeline| ["te", "other"].map(|dataset| entry(pipeline, dataset)).to_vec();
+        let mut both = [(&a, entries(&a)), (&b, entries(&b))];
+        tell_apart(&mut both);
+        let names = both.map(|(_, entries)| entries.into_iter().map(|entry| entry.dataset).collect::<Vec<_>>());
+        assert_eq!(names, [["te (seed 4)", "other"], ["te (seed 7)", "other"]]);
+    }
 }

@@ -6,7 +6,8 @@
 use super::images::Images;
 use super::table::{self, Column};
 use super::{Comparison, Row};
-use crate::measures::{plural, tenths};
+use crate::measures::plural;
+use crate::results::evidence;
 use crate::shown;
 
 /// For a terminal of this many columns, or unlimited for a file. `classes` gives their order.
@@ -153,9 +154,9 @@ fn changed(number: usize, row: &Row, images: &Images, against: &str) -> String {
     text += &format!("  {:<first$}  {}  {}\n", "image", shown::right(&against, base), shown::right(&weights, own));
     for image in shown() {
         let [from, to] = [image.base, image.own].map(|iou| format!("{:.1}", 100.0 * iou));
-        let difference = tenths(100.0 * (image.own - image.base));
+        let difference = evidence::signed_apart(image.own - image.base);
         let name = shown::left(&image.name, first);
-        text += &format!("  {name}  {from:>base$}  {to:>own$}  {difference:+6.1}\n");
+        text += &format!("  {name}  {from:>base$}  {to:>own$}  {difference:>6}\n");
     }
     text
 }
