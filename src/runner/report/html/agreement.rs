@@ -141,7 +141,7 @@ impl Agreement {
         let scale = Scale::classes(classes);
         let body = html! {
             p { "They agree on " (percent(Some(same))) " % of the pixels." }
-            (beside(&shares, &[], classes))
+            (beside(&shares, &[], classes, "predicted pixels"))
             h4 { "Where they agree least" }
             div.wide {
                 table.pictures {

@@ -10,7 +10,7 @@ use intrada_statistics::spread::Spread;
 
 use super::document::{Data, document};
 use super::evaluation::{self, Evaluation, Model};
-use super::markup::table;
+use super::markup::{table, with_code};
 use super::sweep::{family_name, grouped, pairs, typographic};
 use super::workspace::{State, Workspace};
 use crate::digest::FileDigest;
@@ -69,10 +69,12 @@ pub struct Weighted {
 /// Why nothing can be said about an evaluation.
 #[derive(Debug, Serialize)]
 pub struct Unknown {
-    /// The evaluation.
+    /// The evaluation; of a sweep that is known in part, the members that are not.
     pub evaluation: String,
     /// What is missing.
     pub why: String,
+    /// Whether other members of its sweep are known.
+    pub is_part: bool,
 }
 
 /// All that can be said. `minutes`: what it takes to label an image.
@@ -84,42 +86,57 @@ pub fn assess(workspace: &Workspace, minutes: f64) -> (Vec<Assessment>, Vec<Unkn
         let evaluation = if at.is_empty() { family.to_owned() } else { format!("{family}[{}]", at.join(",")) };
         if members[0].is_of_source {
             let why = format!("{} is of the source domain, by which adaptation is not judged", members[0].dataset);
-            unknown.push(Unknown { evaluation, why });
+            unknown.push(Unknown { evaluation, why, is_part: false });
             continue;
         }
         match one(workspace, evaluation.clone(), &members, minutes) {
             Ok(assessment) => known.push(assessment),
-            Err(why) => unknown.push(Unknown { evaluation, why }),
+            Err(why) => unknown.push(Unknown { evaluation, why, is_part: false }),
         }
     }
     (known, unknown)
 }
 
-/// The evaluations without current results here: once for all members of a sweep that lack them for the same reason.
+/// The evaluations without current results: once for all members of a sweep that lack them for the same reason. Where others of
+/// the sweep have results, these members are named.
 fn without_results(workspace: &Workspace, evaluations: &[Evaluation]) -> Vec<Unknown> {
-    let mut unknown: Vec<Unknown> = Vec::new();
+    // The sweep, the reason, and its members.
+    let mut missing: Vec<(&str, String, Vec<&str>)> = Vec::new();
     let run = workspace.command();
     let has_results = |id: &StageId| evaluations.iter().any(|evaluation| evaluation.stage == *id);
     for id in workspace.pipeline.evaluations().filter(|id| !has_results(id)) {
         let why = match workspace.state(id) {
-            State::NotRun => {
-                format!("it has no results in this workspace: `{run}` runs it, or takes them from the cache")
-            }
-            State::Running => "it is running".to_owned(),
-            State::Failed => "it has failed".to_owned(),
-            State::Skipped | State::Stopped => "the last run did not get to it".to_owned(),
+            State::NotRun => format!("no results in this workspace or its cache: `{run}` gives them"),
+            State::Running => "still running".to_owned(),
+            State::Failed => "failed in the last run".to_owned(),
+            State::Skipped | State::Stopped => "the last run did not get there".to_owned(),
             State::Stale | State::Done => {
                 format!(
-                    "its results are missing, modified or of another version of the file: `{run}` brings them up to date"
+                    "the results are missing, modified or of another version of the file: `{run}` brings them up to date"
                 )
             }
         };
-        let evaluation = workspace.pipeline.stage(id).family.clone();
-        if unknown.iter().all(|other| (&other.evaluation, &other.why) != (&evaluation, &why)) {
-            unknown.push(Unknown { evaluation, why });
+        let stage = workspace.pipeline.stage(id);
+        match missing.iter_mut().find(|(family, other, _)| *family == stage.family && *other == why) {
+            Some((_, _, members)) => members.push(stage.name.as_str()),
+            None => missing.push((stage.family.as_str(), why, vec![stage.name.as_str()])),
         }
     }
-    unknown
+    let is_known =
+        |family: &str| evaluations.iter().any(|evaluation| workspace.pipeline.stage(evaluation.stage).family == family);
+    let unknown = missing.into_iter().map(|(family, why, members)| {
+        let is_part = is_known(family);
+        let evaluation = if is_part { some(&members) } else { family.to_owned() };
+        Unknown { evaluation, why, is_part }
+    });
+    unknown.collect()
+}
+
+/// `evaluate[seed=2], evaluate[seed=3] and 7 more`.
+fn some(names: &[&str]) -> String {
+    const SHOWN: usize = 8;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
 }
 
 fn one(workspace: &Workspace, evaluation: String, members: &[&Evaluation], minutes: f64) -> Result<Assessment, String> {
@@ -305,11 +322,11 @@ pub fn page(workspace: &Workspace, assessments: &[Assessment], unknown: &[Unknow
             @for assessment in assessments {
                 section {
                     h2 { (assessment.place()) }
-                    p.sentence { b { (assessment.advice.words()) } ": " (typographic(&assessment.paragraph)) }
-                    (table(&HEADS, &assessment.networks.iter().map(row).collect::<Vec<_>>()))
+                    (advised(&assessment.paragraph))
+                    div.assessed { (table(&HEADS, &assessment.networks.iter().map(row).collect::<Vec<_>>())) }
                 }
             }
-            @for unknown in unknown { p.note { (unknown.evaluation) ": " (unknown.why) "." } }
+            @for unknown in unknown { p.note { (unknown.evaluation) ": " (with_code(&unknown.why)) "." } }
             p.note {
                 "The rule: what helps is what is shown to be better than source-only, labels by at least a point. If both adaptation \
                  and labels help, it is labels if they are a point better on average. Shown: a 95 % interval over seeds and images that \
@@ -326,4 +343,25 @@ pub fn page(workspace: &Workspace, assessments: &[Assessment], unknown: &[Unknow
         "",
         &Data::of_numbers(serde_json::json!({ "assessments": assessments })),
     )
+}
+
+/// The paragraph with its first sentence, what to do, in bold.
+fn advised(paragraph: &str) -> Markup {
+    let (to_do, why) = paragraph.split_once(". ").unwrap_or((paragraph.trim_end_matches('.'), ""));
+    html! { p.sentence { b { (to_do) "." } " " (with_code(&typographic(why))) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_says_once_what_to_do_and_commands_are_code() {
+        let html = advised("Keep source-only. Adaptation harms: intra -1.0 points. `intrada-run label` chooses.").0;
+        assert_eq!(
+            html,
+            "<p class=\"sentence\"><b>Keep source-only.</b> Adaptation harms: intra −1.0 points. \
+             <code>intrada-run label</code> chooses.</p>"
+        );
+    }
 }

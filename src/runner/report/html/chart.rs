@@ -7,19 +7,24 @@ use std::fmt::Write as _;
 
 use maud::{Markup, html};
 
+use super::markup::TONES;
+
 /// The maximum number of points of a curve.
 pub(super) const POINTS: usize = 600;
 
 /// The width of a chart among others.
 const WIDTH: f64 = 340.0;
-/// The width of a chart in its own row.
-const WIDE: f64 = 860.0;
+/// The width of a chart in its own row. Not more: on a phone its text must remain readable.
+const WIDE: f64 = 620.0;
 const HEIGHT: f64 = 170.0;
 /// Space for the axis labels, in the same units.
 const LEFT: f64 = 44.0;
 const BOTTOM: f64 = 18.0;
-const TOP: f64 = 8.0;
+/// Above the lines, for the labels of marks.
+const TOP: f64 = 16.0;
 const RIGHT: f64 = 10.0;
+/// About the width of a mark's label.
+const LABEL: f64 = 50.0;
 
 /// One curve.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -170,12 +175,12 @@ fn figure(axes: &Axes, title: &str, lines: &[Line], marks: &[(f64, &str)]) -> Ma
                 (axes.ticks())
                 @if axes.y.logarithmic { (axes.log_scale()) }
                 @for (at, word) in marks { (axes.mark(*at, word)) }
-                @for (at, line) in lines.iter().enumerate() { (axes.line(line, line.entry(at).0 % 8)) }
+                @for (at, line) in lines.iter().enumerate() { (axes.line(line, line.entry(at).0 % TONES)) }
             }
             figcaption {
                 (title)
                 @if are_named {
-                    @for (tone, name) in legend(lines) { " " span class={ "key n" (tone % 8) } { (name) } }
+                    @for (tone, name) in legend(lines) { " " span class={ "key n" (tone % TONES) } { (name) } }
                 }
             }
         }
@@ -238,12 +243,21 @@ impl Axes {
         html! { text.mid x=(x) y=(y) transform={ "rotate(-90 " (x) " " (y) ")" } { "log scale" } }
     }
 
-    /// A vertical line with a label.
+    /// A vertical line with a label above it, where no curve is.
     fn mark(&self, at: f64, word: &str) -> Markup {
         let at = self.across(at);
+        // Near an end of the axis the label would leave the drawing.
+        let room = (at - LEFT).min(self.right() - at);
+        let anchor = if room > LABEL / 2.0 {
+            "mid"
+        } else if at < self.width / 2.0 {
+            "start"
+        } else {
+            "end"
+        };
         html! {
             path.mark d=(format_args!("M{at:.1} {TOP}V{:.1}", HEIGHT - BOTTOM)) {}
-            text x=(format_args!("{:.1}", at + 3.0)) y=(format_args!("{:.1}", TOP + 9.0)) { (word) }
+            text class=(anchor) x=(format_args!("{at:.1}")) y=(format_args!("{:.1}", TOP - 4.0)) { (word) }
         }
     }
 
@@ -318,6 +332,18 @@ mod tests {
         let svg = draw("losses", &lines, x, y, &[]).into_string();
         assert_eq!((svg.matches("line s0").count(), svg.matches("line s1").count()), (2, 1));
         assert!(svg.contains("log scale") && !draw("losses", &lines, x, x, &[]).into_string().contains("log scale"));
+    }
+
+    #[test]
+    fn the_label_of_a_mark_stands_above_the_curves_and_within_the_drawing() {
+        let x = Range { from: 0.0, to: 1.0, logarithmic: false };
+        let line = Line { name: "seg".into(), points: vec![(0.0, 0.0), (1.0, 1.0)], ..Line::default() };
+        let svg = draw("losses", &[line], x, x, &[(0.0, "first"), (0.5, "middle"), (1.0, "last")]).into_string();
+        for (anchor, word) in [("start", "first"), ("mid", "middle"), ("end", "last")] {
+            let (before, _) = svg.split_once(&format!(">{word}</text>")).unwrap();
+            let label = before.rsplit_once("<text ").unwrap().1;
+            assert!(label.contains(&format!("class=\"{anchor}\"")) && label.contains("y=\"12.0\""), "{label}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use maud::{Markup, Render as _, html};
 
 use super::chart::{Line, Range, draw, thinned};
-use super::markup::{percent, table};
+use super::markup::{Part, parts, percent, table, with_code};
 use super::workspace::Workspace;
 use crate::exec::job::Candidate;
 use crate::kind::choosing::Score;
@@ -16,8 +16,6 @@ use crate::results::choice::{self, Choice, Chosen, Judged};
 
 /// For how many trainings curves are shown; all are in the table and in the page's data.
 const SHOWN: usize = 24;
-/// The maximum number of trainings shown open.
-const UNFOLDED: usize = 3;
 
 /// Every training with current results that chooses a snapshot, in the order of the graph.
 pub(super) fn gather(workspace: &Workspace) -> Vec<Chosen> {
@@ -37,7 +35,6 @@ pub(super) fn data(chosen: &Chosen) -> (String, serde_json::Value) {
 
 /// The section; none if no training chooses a snapshot.
 pub(super) fn render(all: &[Chosen]) -> Option<Markup> {
-    let is_folded = all.len() > UNFOLDED;
     (!all.is_empty()).then(|| {
         html! {
             p {
@@ -46,8 +43,13 @@ pub(super) fn render(all: &[Chosen]) -> Option<Markup> {
                  score orders snapshots: as mIoU does (1), by chance (0), or the other way round (−1)."
             }
             @if all.len() > 1 { (overview(all)) }
-            @for chosen in all.iter().take(SHOWN) { (one(chosen, is_folded)) }
-            @if all.len() > SHOWN { p.note { "At most " (SHOWN) " trainings are shown, the first of the graph." } }
+            (parts(&all.iter().take(SHOWN).enumerate().filter_map(part).collect::<Vec<_>>()))
+            @if all.len() > SHOWN {
+                p.note {
+                    "Curves are those of the first " (SHOWN) " trainings; those of "
+                    (plural(all.len() - SHOWN, "further training")) " are left out."
+                }
+            }
         }
     })
 }
@@ -67,37 +69,26 @@ fn overview(all: &[Chosen]) -> Markup {
     };
     html! {
         (table(&heads, &(0..height).map(row).collect::<Vec<_>>()))
-        p.note { @for remark in choice::remarks(all) { (remark) ". " } }
+        p.note { @for remark in choice::remarks(all) { (with_code(&remark)) ". " } }
     }
 }
 
-fn one(chosen: &Chosen, is_folded: bool) -> Markup {
-    let Chosen { training: name, scored_on, evaluated_on, choice: Some(choice), .. } = chosen else { return html! {} };
+fn part((at, chosen): (usize, &Chosen)) -> Option<Part> {
+    let Chosen { training, scored_on, evaluated_on, choice, .. } = chosen;
+    let choice = choice.as_ref()?;
     let images = choice.candidates.first().map_or(0, |candidate| candidate.images);
     let labels = match evaluated_on {
         Some(dataset) => format!("; mIoU on {dataset}"),
         None => "; no labels to check it".to_owned(),
     };
-    let about = html! {
-        small {
-            (plural(choice.candidates.len(), "snapshot")) " scored on " (plural(images as usize, "image")) " of " (scored_on)
-            (labels)
-        }
-    };
+    let (snapshots, images) = (plural(choice.candidates.len(), "snapshot"), plural(images as usize, "image"));
+    let about = format!("{snapshots} scored on {images} of {scored_on}{labels}");
     let body = html! {
         div.charts { @for score in Score::ALL { (curve(choice, score)) } }
         "\n"
         (judgement(choice))
     };
-    html! {
-        @if is_folded {
-            details { summary { h3 { (name) } " " (about) } "\n" (body) }
-        } @else {
-            h3 { (name) " " (about) } "\n"
-            (body)
-        }
-        "\n"
-    }
+    Some(Part { id: format!("choice-{at}"), name: training.clone(), about, body })
 }
 
 /// A score over the iterations, with its choice ringed.
@@ -206,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn several_trainings_have_a_table_of_all_and_many_are_folded() {
+    fn several_trainings_have_a_table_of_all_and_only_the_first_is_open() {
         let html = |count: usize| {
             let all: Vec<Chosen> = (0..count).map(|_| example(EVALUATIONS)).collect();
             render(&all).unwrap().into_string()
@@ -214,9 +205,11 @@ mod tests {
         assert!(!html(1).contains("<td>median</td>"));
         let two = html(2);
         assert!(two.contains("<td>worst</td><td></td><td></td><td>0.0</td><td>12.5</td>"), "{two}");
-        assert_eq!(two.matches("<details").count(), 0);
-        assert_eq!(html(UNFOLDED + 1).matches("<details").count(), UNFOLDED + 1);
-        assert_eq!(html(SHOWN + 1).matches("<details").count(), SHOWN);
+        assert_eq!(html(1).matches("<details").count(), 0);
+        assert_eq!((two.matches("<details").count(), two.matches(" open>").count()), (2, 1));
+        let many = html(SHOWN + 1);
+        assert_eq!(many.matches("<details").count(), SHOWN);
+        assert!(many.contains("those of 1 further training are left out"), "{many}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use super::training::{self, Evaluated};
 use super::workspace::Workspace;
 use crate::kind::OutputRole;
-use crate::pipeline::StageId;
+use crate::pipeline::{Stage, StageId};
 use crate::results::image::{ImageScore, scores};
 use crate::results::metrics::{Measured, Metrics};
 use crate::results::story::{self, Origin};
@@ -34,6 +34,9 @@ pub(super) struct Evaluation {
 pub(super) struct Model {
     /// Its name in the evaluation.
     pub(super) name: String,
+    /// The same with the coordinates of its training, which tell it from other members of a sweep:
+    /// `inter[seed=2].teacher`.
+    pub(super) member: String,
     /// The training that it comes from.
     pub(super) training: Option<StageId>,
     /// The data set whose labels selected it, if any.
@@ -77,9 +80,22 @@ fn evaluation(workspace: &Workspace, id: StageId) -> Option<Evaluation> {
         let name = network.name.to_owned();
         let pixels = |line: &ImageScore| Some((line.image.clone(), line.pixels(&name)?));
         let pixels = lines.iter().filter_map(pixels).collect();
-        Some(Model { name, training, chosen_on, origin, measured, pixels, best })
+        let member = match training.map(|id| workspace.pipeline.stage(id)) {
+            Some(training) => member(&name, training),
+            // A file has no coordinates but those of what measures it.
+            None if stage.coordinates.is_empty() => name.clone(),
+            None => format!("{name} of {}", stage.name),
+        };
+        Some(Model { name, member, training, chosen_on, origin, measured, pixels, best })
     });
     Some(Evaluation { stage: id, name: stage.name.clone(), models: models.collect(), dataset, is_of_source, raw })
+}
+
+/// A network's name with all coordinates of its training: those of the evaluation itself aren't in it.
+fn member(name: &str, training: &Stage) -> String {
+    let Some(rest) = name.strip_prefix(&training.family) else { return name.to_owned() };
+    let written = rest.strip_prefix('[').and_then(|coordinates| coordinates.split_once(']'));
+    format!("{}{}", training.name, written.map_or(rest, |(_, rest)| rest))
 }
 
 /// The place of an evaluation's results in the page.

@@ -16,7 +16,7 @@ use super::evaluation::{Evaluation, Model};
 use super::images::Images;
 use super::pseudo_labels::PseudoLabels;
 use super::ranking::Ranking;
-use super::sweep::{Setting, Step, family_name};
+use super::sweep::{Setting, Step, family_name, in_words};
 use super::training::Training;
 use super::workspace::Workspace;
 use crate::kind::OutputRole;
@@ -26,7 +26,7 @@ pub(super) use finding::Finding;
 pub(super) use of_networks::few_seeds;
 
 use advice::{Basis, Cut, Origin, training_behind};
-use finding::told_once;
+use finding::{About, told_once};
 
 /// How many similar findings are shown directly.
 const OPEN: usize = 2;
@@ -44,7 +44,7 @@ pub(super) struct Looked<'a> {
     pub(super) images: &'a [Images],
 }
 
-/// All findings, worst first. What is found alike in several members of a sweep is told once.
+/// All findings, worst first. What is said alike of several members of a sweep is told once.
 pub(super) fn gather(workspace: &Workspace, looked: &Looked) -> Vec<Finding> {
     let pipeline = workspace.pipeline;
     let classes = &pipeline.classes;
@@ -55,8 +55,9 @@ pub(super) fn gather(workspace: &Workspace, looked: &Looked) -> Vec<Finding> {
         told_once(models.filter_map(one))
     };
     let of_stages = |found: Vec<(&str, Option<Finding>)>| {
-        let of = |name: &str| pipeline.find(name).map_or(name, |id| &pipeline.stage(id).family).to_owned();
-        told_once(found.into_iter().filter_map(|(name, finding)| Some((of(name), finding?))))
+        let family = |name: &str| pipeline.find(name).map_or(name, |id| &pipeline.stage(id).family).to_owned();
+        let about = |name: &str| About { family: family(name), member: name.to_owned() };
+        told_once(found.into_iter().filter_map(|(name, finding)| Some((about(name), finding?))))
     };
     let mut found: Vec<Finding> = Vec::new();
     found.extend(of_networks(&|of, model| of_networks::one_class(of, model, classes, origin(model))));
@@ -73,7 +74,7 @@ pub(super) fn gather(workspace: &Workspace, looked: &Looked) -> Vec<Finding> {
         let models = evaluation.into_iter().flat_map(|of| of.models.iter().map(move |model| (of, model)));
         let is_ranker = |(_, model): &(&Evaluation, &Model)| model.training.is_some_and(|id| rankers.contains(&id));
         let one = |(of, model): (&Evaluation, &Model)| {
-            Some((network(pipeline, of, model), of_rankings::inverted(images, &model.name, classes.len())?))
+            Some((network(pipeline, of, model), of_rankings::inverted(images, model, classes.len())?))
         };
         models.filter(is_ranker).filter_map(one).collect::<Vec<_>>()
     };
@@ -89,10 +90,10 @@ pub(super) fn gather(workspace: &Workspace, looked: &Looked) -> Vec<Finding> {
     found
 }
 
-/// What a finding about a network is about, the same for all members of a sweep.
-fn network(pipeline: &Pipeline, of: &Evaluation, model: &Model) -> String {
-    let name = family_name(pipeline, model);
-    format!("{name} {} {}", pipeline.stage(of.stage).family, of.dataset)
+/// What a finding about a network is about, whichever evaluation measures it.
+fn network(pipeline: &Pipeline, of: &Evaluation, model: &Model) -> About {
+    let family = format!("{} {}", family_name(pipeline, model), of.dataset);
+    About { family, member: model.member.clone() }
 }
 
 /// The trainings whose networks give the scores of a ranking.
@@ -105,18 +106,38 @@ fn rankers(workspace: &Workspace) -> Vec<StageId> {
     inferences.filter_map(|id| training_behind(workspace, id)).collect()
 }
 
-/// The steps of all settings that made things worse. A setting is a member of a sweep that the sentence itself names.
+/// The steps of all settings that made things worse. A setting is a member of a sweep, which the sentence names.
 fn steps_behind(pipeline: &Pipeline, looked: &Looked) -> Vec<Finding> {
     let of_setting = |setting: &Setting| {
         let evaluation = setting.members.first().and_then(|id| looked.evaluations.iter().find(|of| of.stage == *id));
         let one = |step: &Step| {
             let basis = Basis::of(pipeline, evaluation.and_then(|of| of.models.get(step.to)));
-            let about = format!("{} {} {}", setting.family, step.from, step.to);
-            Some((about, of_networks::falls_behind(setting, step, &basis)?))
+            let at = step_at(pipeline, setting, step, evaluation);
+            let [from, to] = [step.from, step.to].map(|at| setting.networks[at].0.as_str());
+            let family = format!("{from} {to} {}", setting.dataset);
+            let finding = of_networks::falls_behind(setting, step, &at, &basis)?;
+            let member = if at.is_empty() { "with other settings".to_owned() } else { format!("at {at}") };
+            Some((About { family, member }, finding))
         };
         setting.steps.iter().filter_map(one).collect::<Vec<_>>()
     };
     told_once(looked.settings.iter().flat_map(of_setting))
+}
+
+/// The setting of a step, without what neither of its networks depends on: in a sweep of λ all settings share the step from
+/// `source-only` to `inter`. Empty if nothing is left.
+fn step_at(pipeline: &Pipeline, setting: &Setting, step: &Step, evaluation: Option<&Evaluation>) -> String {
+    let models: &[Model] = evaluation.map(|of| of.models.as_slice()).unwrap_or_default();
+    let depends = |model: &Model, axis: &str| {
+        let training = model.training.map(|id| pipeline.stage(id));
+        training.is_some_and(|training| training.coordinates.iter().any(|at| at.axis == axis))
+    };
+    let is_told = |(axis, _): &&(String, String)| {
+        let mut of_step = [step.from, step.to].into_iter().filter_map(|at| models.get(at));
+        // What no network depends on is a setting of the evaluation itself.
+        of_step.any(|model| depends(model, axis)) || !models.iter().any(|model| depends(model, axis))
+    };
+    in_words(setting.coordinates.iter().filter(is_told))
 }
 
 /// The section; none without findings. Similar findings, as in a sweep, are one item.

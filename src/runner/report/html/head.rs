@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::provenance::Provenance;
 use super::stages::Card;
-use super::sweep::{Setting, Step, typographic};
+use super::sweep::{Setting, Step, has, typographic};
 use super::workspace::{State, Workspace};
 use crate::measures::{date, duration, plural};
 use crate::pipeline::About;
@@ -32,8 +32,10 @@ pub(super) struct Head {
     pub(super) sentences: Vec<String>,
     /// What adaptation did on the target, network by network.
     stories: Vec<Story>,
-    /// The reasons: each stage that failed or was stopped, and what to do.
-    troubles: Vec<(String, String)>,
+    /// The settings that have no story here.
+    untold: Option<Untold>,
+    /// The reasons: each stage that failed or was stopped, and what to do; first those that failed.
+    troubles: [Vec<(String, String)>; 2],
     /// The sources that could not be compared.
     not_here: Vec<String>,
 }
@@ -45,10 +47,22 @@ struct Story {
     place: String,
     /// What each difference may be called, and which classes were lost.
     verdicts: Vec<String>,
+    /// Whether one of the differences has an interval.
+    has_interval: bool,
+}
+
+/// Settings that are in another section only.
+struct Untold {
+    /// How many.
+    settings: usize,
+    /// That section, and its id.
+    section: (&'static str, &'static str),
 }
 
 /// How many settings are told; a large sweep has its own section.
 const TOLD: usize = 3;
+/// How many stages that failed, and how many that were stopped, are shown directly.
+const OPEN: usize = 5;
 
 /// Collects it.
 pub(super) fn gather(
@@ -96,6 +110,8 @@ pub(super) fn gather(
         let help = if help.is_empty() { help } else { format!(" — {help}") };
         (card.name.clone(), format!("{}{help}", card.reason))
     };
+    let untold = untold(settings);
+    let last = untold.as_ref().map(|untold| format!("And {}: see {}.", untold.words(), untold.section.0));
     Head {
         name: workspace.pipeline.name.clone(),
         about: workspace.pipeline.about.clone(),
@@ -104,17 +120,32 @@ pub(super) fn gather(
         is_going: going.is_some(),
         written,
         cost,
-        sentences: told(settings).flat_map(Setting::sentences).collect(),
-        stories: told(settings).map(story).collect(),
-        troubles: with(State::Failed).chain(with(State::Stopped)).map(trouble).collect(),
+        sentences: told(settings).take(TOLD).flat_map(Setting::sentences).chain(last).collect(),
+        stories: told(settings).take(TOLD).map(story).collect(),
+        untold,
+        troubles: [State::Failed, State::Stopped].map(|state| with(state).map(trouble).collect()),
         not_here: workspace.not_here.to_vec(),
     }
 }
 
-/// The settings that are told: those of the target first.
+/// The settings that have something to tell, of which the first are told: those of the target first.
 fn told(settings: &[Setting]) -> impl Iterator<Item = &Setting> {
     let of = |is_of_source: bool| settings.iter().filter(move |setting| setting.is_of_source == is_of_source);
-    of(false).chain(of(true)).filter(|setting| !setting.steps.is_empty()).take(TOLD)
+    of(false).chain(of(true)).filter(|setting| !setting.steps.is_empty())
+}
+
+/// The others; none if all are told.
+fn untold(settings: &[Setting]) -> Option<Untold> {
+    let others: Vec<&Setting> = told(settings).skip(TOLD).collect();
+    let is_sweep = others.iter().all(|setting| has(settings, &setting.family));
+    let section = if is_sweep { ("Sweep", "sweep") } else { ("Results", "results") };
+    (!others.is_empty()).then_some(Untold { settings: others.len(), section })
+}
+
+impl Untold {
+    fn words(&self) -> String {
+        plural(self.settings, "more setting")
+    }
 }
 
 fn story(setting: &Setting) -> Story {
@@ -123,10 +154,11 @@ fn story(setting: &Setting) -> Story {
         (name.to_owned(), miou, difference)
     };
     if setting.is_of_source {
-        return Story { networks: Vec::new(), place: setting.sentences().remove(0), verdicts: Vec::new() };
+        let place = setting.sentences().remove(0);
+        return Story { networks: Vec::new(), place, verdicts: Vec::new(), has_interval: false };
     }
     let networks = setting.story().into_iter().map(network).collect();
-    Story { networks, place: setting.place(), verdicts: setting.verdicts() }
+    Story { networks, place: setting.place(), verdicts: setting.verdicts(), has_interval: setting.has_interval() }
 }
 
 /// The head, with links to the existing sections.
@@ -146,10 +178,23 @@ pub(super) fn render(head: &Head, sections: &[(&str, &str)]) -> Markup {
             p { @for part in &head.cost { (part) " · " } "written " (date(head.written)) }
             @for line in &head.not_here { p.trouble { (line) } }
             @for story in &head.stories { (told_as(story)) }
-            @for (stage, why) in &head.troubles { p.trouble { b { (stage) } ": " (why) } }
+            @if let Some(untold) = &head.untold {
+                p { "and " (untold.words()) ", in " a href={ "#" (untold.section.1) } { (untold.section.0) } }
+            }
+            @for troubles in &head.troubles { (in_trouble(troubles)) }
         }
         nav.sections aria-label="sections" { @for (id, name) in sections { a href={ "#" (id) } { (name) } " " } }
         "\n"
+    }
+}
+
+/// Stages and why; of many the first.
+fn in_trouble(troubles: &[(String, String)]) -> Markup {
+    let (open, rest) = troubles.split_at(troubles.len().min(OPEN));
+    let lines = |of: &[(String, String)]| html! { @for (stage, why) in of { p.trouble { b { (stage) } ": " (why) } } };
+    html! {
+        (lines(open))
+        @if !rest.is_empty() { details { summary { "… and " (rest.len()) " more" } (lines(rest)) } }
     }
 }
 
@@ -163,7 +208,7 @@ fn told_as(story: &Story) -> Markup {
                     b { (name) " " (miou) }
                     @if let Some(difference) = difference { " " small { "(" (difference) ")" } }
                 }
-                " " small { "mIoU in %, " (story.place) "; [95 % interval]" }
+                " " small { "mIoU in %, " (story.place) @if story.has_interval { "; [95 % interval]" } }
             }
             @for verdict in &story.verdicts { p.sentence { (verdict) } }
         } @else {

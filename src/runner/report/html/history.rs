@@ -37,13 +37,16 @@ pub(super) struct History {
     runs: Vec<Run>,
     /// The pipeline file, for commands.
     file: String,
+    /// Whether the newest run was killed, of which the rest of the page knows nothing.
+    was_killed: bool,
 }
 
 /// The last runs.
 pub(super) fn gather(workspace: &Workspace) -> History {
     let found = past::history(workspace.pipeline, workspace.store, RUNS, &[]);
     let file = shell::word(&workspace.pipeline.file.to_string_lossy()).into_owned();
-    History { runs: found.iter().map(run).collect(), file }
+    let was_killed = found.first().is_some_and(|newest| newest.standing == Standing::Killed);
+    History { runs: found.iter().map(run).collect(), file, was_killed }
 }
 
 fn run(past: &Past) -> Run {
@@ -77,13 +80,20 @@ fn run(past: &Past) -> Run {
     } else if !past.gone.is_empty() {
         results.push(format!("{} of {} results are gone", past.gone.len(), record.results().count()));
     }
-    let state = if past.standing == Standing::Left { "left to a batch system" } else { past.standing.name() };
+    let state = match past.standing {
+        Standing::Left => "left to a batch system".to_owned(),
+        Standing::Killed if !record.open.is_empty() => {
+            let open: Vec<&str> = record.open.keys().map(String::as_str).collect();
+            brief(&format!("killed while it ran {}", open.join(", ")))
+        }
+        standing => standing.name().to_owned(),
+    };
     Run { number: record.number, when: vec![date(record.head.began), format!("{state}{took}")], changes, results }
 }
 
-/// The section; none before the second run.
+/// The section; none before the second run, unless the first was killed.
 pub(super) fn render(history: &History) -> Option<Markup> {
-    if history.runs.len() < 2 {
+    if history.runs.len() < 2 && !history.was_killed {
         return None;
     }
     let lines = |lines: &[String]| {

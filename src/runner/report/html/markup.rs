@@ -6,6 +6,8 @@
 
 use maud::{Markup, html};
 
+use crate::results::evidence::signed_points;
+
 /// A section with its heading.
 pub(super) fn section(id: &str, heading: &str, body: &Markup) -> Markup {
     html! { section id=(id) { h2 { (heading) } "\n" (body) } "\n" }
@@ -16,10 +18,9 @@ pub(super) fn percent(share: Option<f64>) -> String {
     share.map_or("–".to_owned(), |share| format!("{:.1}", 100.0 * share))
 }
 
-/// A difference with its sign, a true minus: `+1.9`, `−2.4`; no sign for zero.
+/// A difference with its sign, a true minus: `+1.9`, `−2.4`; no sign for zero itself.
 pub(super) fn signed(points: f64) -> String {
-    let text = format!("{points:+.1}");
-    if text.contains(|c| ('1'..='9').contains(&c)) { text.replace('-', "−") } else { "0.0".to_owned() }
+    signed_points(points).replace('-', "−")
 }
 
 /// `rgb(1,2,3)`.
@@ -32,8 +33,8 @@ pub(super) fn hex([red, green, blue]: [u8; 3]) -> String {
     format!("{red:02x}{green:02x}{blue:02x}")
 }
 
-/// Up to this many parts of a section are shown open; of more, as a sweep has them, only the first.
-const OPEN: usize = 3;
+/// How many colours charts, bars and names of networks have (`page.css`); after them they repeat.
+pub(super) const TONES: usize = 12;
 
 /// A part of a section.
 pub(super) struct Part {
@@ -47,12 +48,12 @@ pub(super) struct Part {
     pub(super) body: Markup,
 }
 
-/// The parts of a section one below the other. The reader can fold them if there are several.
+/// The parts of a section one below the other. The reader can fold them if there are several: then only the first is open.
 pub(super) fn parts(parts: &[Part]) -> Markup {
     html! {
         @for (at, Part { id, name, about, body }) in parts.iter().enumerate() {
             @if parts.len() > 1 {
-                details.part id=(id) open[at == 0 || parts.len() <= OPEN] {
+                details.part id=(id) open[at == 0] {
                     summary { h3 { (name) } " " small { (about) } } "\n"
                     (body)
                 }
@@ -61,6 +62,19 @@ pub(super) fn parts(parts: &[Part]) -> Markup {
                 (body)
             }
             "\n"
+        }
+    }
+}
+
+/// Text in which backticks enclose code. A backtick without a partner is text.
+pub(super) fn with_code(text: &str) -> Markup {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return html! { (text) };
+    }
+    html! {
+        @for (at, part) in parts.iter().enumerate() {
+            @if at % 2 == 1 { code { (part) } } @else { (part) }
         }
     }
 }
@@ -114,7 +128,30 @@ mod tests {
 
     #[test]
     fn a_difference_has_a_sign_if_it_is_one() {
-        assert_eq!([1.94, -2.36, 0.04, -0.04, 0.0].map(signed), ["+1.9", "−2.4", "0.0", "0.0", "0.0"]);
+        assert_eq!([1.94, -2.36, 0.04, -0.04, 0.0].map(signed), ["+1.9", "−2.4", "+0.0", "−0.0", "0.0"]);
+    }
+
+    #[test]
+    fn what_stands_between_backticks_is_code_and_a_lone_one_is_text() {
+        assert_eq!(with_code("`run a<b` runs it").0, "<code>run a&lt;b</code> runs it");
+        assert_eq!(with_code("set `a` to `b`.").0, "set <code>a</code> to <code>b</code>.");
+        assert_eq!(with_code("a ` b").0, "a ` b");
+    }
+
+    #[test]
+    fn of_several_parts_only_the_first_is_open_and_one_alone_is_not_folded() {
+        let of = |count: usize| {
+            let part = |at: usize| Part {
+                id: format!("p-{at}"),
+                name: "a".to_owned(),
+                about: String::new(),
+                body: html! { p {} },
+            };
+            parts(&(0..count).map(part).collect::<Vec<_>>()).into_string()
+        };
+        assert_eq!(of(1).matches("<details").count(), 0);
+        assert_eq!((of(2).matches("<details").count(), of(2).matches(" open").count()), (2, 1));
+        assert!(of(9).contains("id=\"p-0\" open") && of(9).matches(" open").count() == 1);
     }
 
     #[test]

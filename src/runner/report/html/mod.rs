@@ -64,9 +64,9 @@ pub struct Page {
     agreements: Vec<agreement::Agreement>,
     results: Vec<evaluation::Evaluation>,
     settings: Vec<sweep::Setting>,
-    trainings: Vec<training::Training>,
+    trainings: training::Trainings,
     choices: Vec<Chosen>,
-    snapshots: Vec<snapshots::Snapshots>,
+    snapshots: snapshots::Developments,
     images: Vec<images::Images>,
     pictures: Vec<pictures::Shown>,
     photographs: photographs::Photographs,
@@ -100,7 +100,7 @@ pub fn gather(workspace: &Workspace, written: f64) -> Page {
     let pseudo_labels = pseudo_labels::gather(workspace, &mut photographs);
     let looked = findings::Looked {
         evaluations: &results,
-        trainings: &trainings,
+        trainings: &trainings.shown,
         certainties: &certainties,
         rankings: &rankings,
         pseudo_labels: &pseudo_labels,

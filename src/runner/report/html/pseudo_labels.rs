@@ -34,14 +34,12 @@ pub(super) struct PseudoLabels {
     examples: Vec<Seen>,
 }
 
-/// Pseudo-labellings with current results; of a large sweep the first.
+/// Every pseudo-labelling with current results; of a large sweep the first have labels to show.
 pub(super) fn gather(workspace: &Workspace, photographs: &mut Photographs) -> Vec<PseudoLabels> {
     let mut all: Vec<PseudoLabels> = Vec::new();
     for (id, _) in workspace.stages() {
-        if all.len() < IN_FULL {
-            let shown = if all.len() < IN_PICTURES { SHOWN } else { 0 };
-            all.extend(one(workspace, id, shown, photographs));
-        }
+        let shown = if all.len() < IN_PICTURES { SHOWN } else { 0 };
+        all.extend(one(workspace, id, shown, photographs));
     }
     all
 }
@@ -49,9 +47,9 @@ pub(super) fn gather(workspace: &Workspace, photographs: &mut Photographs) -> Ve
 fn one(workspace: &Workspace, id: StageId, shown: usize, photographs: &mut Photographs) -> Option<PseudoLabels> {
     workspace.artifact(id, OutputRole::Labels)?;
     let stage = workspace.pipeline.stage(id);
-    let mut files = workspace.files(id, OutputRole::Labels);
+    let mut files = if shown > 0 { workspace.files(id, OutputRole::Labels) } else { Vec::new() };
     files.sort();
-    let inference = Inference::of(workspace, workspace.producer(stage, "predictions"));
+    let inference = Inference::of(workspace, workspace.producer(stage, "predictions").filter(|_| shown > 0));
     let mut example = |(path, object): &(std::path::PathBuf, _)| {
         let label = Map::decode(&workspace.object(*object)?)?.small();
         let mut seen = inference.seen(workspace, &path.to_string_lossy(), photographs);
@@ -78,12 +76,13 @@ fn shares(noted: &str, classes: usize) -> Vec<f64> {
     if shares.len() == classes { shares } else { Vec::new() }
 }
 
-/// The section; none without pseudo-labels.
+/// The section; none without pseudo-labels. Of a large sweep it has the first.
 pub(super) fn render(all: &[PseudoLabels], truths: &[Shares], classes: &[Class]) -> Option<Markup> {
     (!all.is_empty()).then(|| {
         html! {
             (key(classes))
-            (parts(&all.iter().map(|labels| shown(labels, truths, classes)).collect::<Vec<_>>()))
+            (parts(&all.iter().take(IN_FULL).map(|labels| shown(labels, truths, classes)).collect::<Vec<_>>()))
+            @if all.len() > IN_FULL { p.note { "The first " (IN_FULL) " of " (all.len()) " stages." } }
         }
     })
 }
@@ -92,7 +91,7 @@ fn shown(labels: &PseudoLabels, truths: &[Shares], classes: &[Class]) -> Part {
     let own = Shares { name: format!("{} in %", labels.name), of_class: labels.shares.clone() };
     let scale = Scale::classes(classes);
     let body = html! {
-        @if !labels.shares.is_empty() { (beside(&[own], truths, classes)) }
+        @if !labels.shares.is_empty() { (beside(&[own], truths, classes, "labelled pixels")) }
         div.columns { @for seen in &labels.examples { (seen.column(&scale, "pseudo-label", "")) } } "\n"
     };
     Part {

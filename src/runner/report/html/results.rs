@@ -6,13 +6,11 @@ use maud::{Markup, Render as _, html};
 
 use super::confusion;
 use super::evaluation::{Evaluation, IN_FULL, Model, anchor};
-use super::markup::{percent, signed, swatch};
+use super::markup::{Part, TONES, parts, percent, signed, swatch};
 use crate::measures::{count, plural};
 use crate::pipeline::{Class, Which};
 use crate::results::metrics::Measured;
 
-/// The maximum number of evaluations shown open; the sweep's table links to each.
-const UNFOLDED: usize = 3;
 /// Names of networks longer than this are broken over several lines in the table's header.
 const LONG: usize = 16;
 /// With at most this many networks, there is space next to their table.
@@ -30,12 +28,11 @@ const MEANS: [(&str, Mean); 3] = [
 
 /// The section; none without an evaluation.
 pub(super) fn render(evaluations: &[Evaluation], classes: &[Class]) -> Option<Markup> {
-    let is_folded = evaluations.len() > UNFOLDED;
+    let is_one = evaluations.len() == 1;
+    let part = |(at, evaluation): (usize, &Evaluation)| part(evaluation, classes, at < IN_FULL, is_one);
     (!evaluations.is_empty()).then(|| {
         html! {
-            @for (at, evaluation) in evaluations.iter().enumerate() {
-                (one(evaluation, classes, at < IN_FULL, is_folded))
-            }
+            (parts(&evaluations.iter().enumerate().map(part).collect::<Vec<_>>()))
             @if evaluations.len() > IN_FULL {
                 p.note { "Matrices and pictures are those of the first " (IN_FULL) " evaluations." }
             }
@@ -43,30 +40,23 @@ pub(super) fn render(evaluations: &[Evaluation], classes: &[Class]) -> Option<Ma
     })
 }
 
-fn one(evaluation: &Evaluation, classes: &[Class], in_full: bool, is_folded: bool) -> Markup {
+/// One evaluation. A folded one has its means in its heading.
+fn part(evaluation: &Evaluation, classes: &[Class], in_full: bool, is_one: bool) -> Part {
     let Evaluation { name, dataset, models, .. } = evaluation;
     let images = models.first().map_or(0, |model| model.measured.images);
-    let id = anchor(evaluation.stage);
     let on = format!("on {dataset}, {}", plural(images as usize, "image"));
-    let means = models.iter().map(|model| format!("{} {}", model.name, percent(model.measured.miou)));
+    let means = || {
+        let of = models.iter().map(|model| format!("{} {}", model.name, percent(model.measured.miou)));
+        of.collect::<Vec<_>>().join(" · ")
+    };
     let body = html! {
         div class=(if models.len() <= BESIDE { "beside" } else { "below" }) {
             div { (table_of_iou(evaluation, classes)) (remarks(evaluation, classes)) }
             div { @if in_full { (confusion::render(evaluation, classes)) } }
         }
     };
-    html! {
-        @if is_folded {
-            details id=(id) {
-                summary { h3 { (name) } " " small { (on) ": mIoU " (means.collect::<Vec<_>>().join(" · ")) } } "\n"
-                (body)
-            }
-        } @else {
-            h3 id=(id) { (name) " " small { (on) } } "\n"
-            (body)
-        }
-        "\n"
-    }
+    let about = if is_one { on } else { format!("{on}: mIoU {}", means()) };
+    Part { id: anchor(evaluation.stage), name: name.clone(), about, body }
 }
 
 /// IoU of a class.
@@ -125,10 +115,10 @@ fn head(at: usize, model: &Model, is_judged: bool) -> Markup {
     let long = if model.name.chars().count() > LONG { " long" } else { "" };
     html! {
         th class=[is_judged.then_some("judged")] scope="col" {
-            span class={ "key n" (at % 8) (long) } { (model.name) }
+            span class={ "key n" (at % TONES) (long) } { (model.name) }
             @if model.chosen_on.is_some() { br; small { "chosen with labels" } }
             @if model.origin.which == Which::Chosen { br; small { "chosen without labels" } }
-            @if model.origin.has_target_labels { br; small { "learnt from target labels" } }
+            @if model.origin.is_supervised { br; small { "learnt from target labels" } }
         }
     }
 }
@@ -158,7 +148,7 @@ fn bars(shares: &[Option<f64>]) -> Markup {
     html! {
         svg.bars viewBox={ "0 0 100 " (height) } preserveAspectRatio="none" height=(height) aria-hidden="true" {
             @for (at, share) in shares.iter().enumerate() {
-                rect class={ "f" (at % 8) } y=(at * bar) width=(format_args!("{:.1}", 100.0 * share.unwrap_or(0.0)))
+                rect class={ "f" (at % TONES) } y=(at * bar) width=(format_args!("{:.1}", 100.0 * share.unwrap_or(0.0)))
                     height=(bar - 1) {}
             }
         }
@@ -198,8 +188,8 @@ fn remarks(evaluation: &Evaluation, classes: &[Class]) -> Markup {
     html! {
         @if is_chosen {
             p.note {
-                "Best was chosen on labelled target images, as in the papers; a method without labels can't select it. \
-                 Last is."
+                "What is called best was chosen on labelled target images, as in the papers. Without such labels it can't be \
+                 chosen: the result of a method without labels is its last network, or the one that a score chose."
             }
         }
         @if !left_out.is_empty() {

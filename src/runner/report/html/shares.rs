@@ -43,8 +43,8 @@ pub(super) fn truths(evaluations: &[Evaluation]) -> Vec<Shares> {
     truths
 }
 
-/// A table of these next to the true shares, one row per class.
-pub(super) fn beside(shown: &[Shares], truths: &[Shares], classes: &[Class]) -> Markup {
+/// A table of these next to the true shares, one row per class. `pixels` are those that the shares are of.
+pub(super) fn beside(shown: &[Shares], truths: &[Shares], classes: &[Class], pixels: &str) -> Markup {
     let all: Vec<&Shares> = shown.iter().chain(truths).filter(|of| of.of_class.len() == classes.len()).collect();
     let largest = |class: usize| all.iter().map(|of| of.of_class[class]).fold(0.0, f64::max);
     let scale = (0..classes.len()).map(largest).fold(0.0, f64::max);
@@ -80,7 +80,7 @@ pub(super) fn beside(shown: &[Shares], truths: &[Shares], classes: &[Class]) -> 
         @if !rest.is_empty() {
             details { summary { (count(rest.len() as u64)) " more classes" } (table(&heads, &rows(rest))) } "\n"
         }
-        p.note { "% of the labelled pixels; bars in the order of the columns." }
+        p.note { "% of the " (pixels) "; bars in the order of the columns." }
     }
 }
 
@@ -116,6 +116,7 @@ pub(super) mod tests {
             Measured { images: 1, miou: None, miou_16: None, miou_13: None, iou: BTreeMap::new(), confusion };
         let model = Model {
             name: "inter".into(),
+            member: "inter".into(),
             training: None,
             chosen_on: None,
             origin: Default::default(),
@@ -146,20 +147,24 @@ pub(super) mod tests {
 
     #[test]
     fn a_class_that_is_missing_or_has_less_than_half_of_what_is_true_stands_out() {
-        let html =
-            beside(&[shares("pseudo", &[0.9, 0.1, 0.0])], &[shares("labels of val", &[0.5, 0.25, 0.25])], &classes(3));
+        let html = beside(
+            &[shares("pseudo", &[0.9, 0.1, 0.0])],
+            &[shares("labels of val", &[0.5, 0.25, 0.25])],
+            &classes(3),
+            "pixels",
+        );
         let html = html.into_string();
         assert!(html.contains("<td>90.00</td><td>50.00</td>"), "{html}");
         assert!(html.contains("<td><b class=\"lacking\">10.00</b></td><td>25.00</td>"), "{html}");
         assert!(html.contains("<td><b class=\"lacking\">none</b></td>"), "{html}");
-        let alone = beside(&[shares("pseudo", &[0.9, 0.1, 0.0])], &[], &classes(3)).into_string();
+        let alone = beside(&[shares("pseudo", &[0.9, 0.1, 0.0])], &[], &classes(3), "predicted pixels").into_string();
         assert_eq!(alone.matches("lacking").count(), 1, "what is little is not known without truth");
     }
 
     #[test]
     fn of_many_classes_the_largest_are_listed_and_none_is_left_out() {
         let of_class: Vec<f64> = (0..100).map(|i| f64::from(i) / 4950.0).collect();
-        let html = beside(&[shares("pseudo", &of_class)], &[], &classes(100)).into_string();
+        let html = beside(&[shares("pseudo", &of_class)], &[], &classes(100), "pixels").into_string();
         let (listed, rest) = html.split_once("<details><summary>76 more classes").unwrap();
         assert!(listed.contains("class 99<") && !listed.contains("class 1<") && rest.contains("class 1<"));
     }

@@ -14,14 +14,18 @@ use super::picture::{Scale, element};
 use super::workspace::Workspace;
 use crate::digest::FileDigest;
 use crate::kind::OutputRole;
-use crate::measures::count;
+use crate::measures::{count, plural};
 use crate::pipeline::{Class, StageId};
 use crate::results::map::Map;
 
 /// Images per training.
 const IMAGES: usize = 2;
-/// The strips of more trainings than these are folded.
-const OPEN: usize = 3;
+
+/// The trainings whose predictions are shown, and how many others have saved some.
+pub(super) struct Developments {
+    shown: Vec<Snapshots>,
+    left_out: usize,
+}
 
 /// The predictions of one training.
 pub(super) struct Snapshots {
@@ -41,8 +45,16 @@ struct Strip {
 }
 
 /// Of the trainings with current results; of a large sweep the first.
-pub(super) fn gather(workspace: &Workspace, photographs: &mut Photographs) -> Vec<Snapshots> {
-    workspace.stages().filter_map(|(id, _)| snapshots(workspace, id, photographs)).take(IN_FULL).collect()
+pub(super) fn gather(workspace: &Workspace, photographs: &mut Photographs) -> Developments {
+    let mut all = Developments { shown: Vec::new(), left_out: 0 };
+    for (id, _) in workspace.stages() {
+        if all.shown.len() < IN_FULL {
+            all.shown.extend(snapshots(workspace, id, photographs));
+        } else if !workspace.files(id, OutputRole::Snapshots).is_empty() {
+            all.left_out += 1;
+        }
+    }
+    all
 }
 
 fn snapshots(workspace: &Workspace, id: StageId, photographs: &mut Photographs) -> Option<Snapshots> {
@@ -72,18 +84,24 @@ fn snapshots(workspace: &Workspace, id: StageId, photographs: &mut Photographs) 
     })
 }
 
-/// One strip per image, below the curves; empty if no training saved any.
-pub(super) fn render(all: &[Snapshots], classes: &[Class]) -> Markup {
+/// One strip per image, below the curves; empty if no training saved any. As of all parts, only the first is open.
+pub(super) fn render(Developments { shown, left_out }: &Developments, classes: &[Class]) -> Markup {
     let scale = Scale::classes(classes);
     html! {
-        @if !all.is_empty() { h3 { "How the predictions develop" } }
-        @for snapshots in all {
+        @if !shown.is_empty() { h3 { "How the predictions develop" } }
+        @for (at, snapshots) in shown.iter().enumerate() {
             @let strips = table(snapshots, &scale);
-            @if all.len() > OPEN {
-                details.part { summary { h4 { (snapshots.training) } } (strips) }
+            @if shown.len() > 1 {
+                details.part id={ "snapshots-" (at) } open[at == 0] { summary { h4 { (snapshots.training) } } (strips) }
             } @else {
                 h4 { (snapshots.training) }
                 (strips)
+            }
+        }
+        @if *left_out > 0 {
+            p.note {
+                "Predictions are those of the first " (IN_FULL) " trainings; those of "
+                (plural(*left_out, "further training")) " are left out. TensorBoard has them all."
             }
         }
     }
@@ -114,5 +132,23 @@ fn row(snapshots: &Snapshots, Strip { image, photograph, predictions }: &Strip, 
             @for prediction in snapshots.moments.iter().zip(predictions) { td { (over(prediction)) } }
         }
         "\n"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_training_is_open_and_the_page_says_how_many_are_left_out() {
+        let html = |count: usize, left_out: usize| {
+            let one = |at: usize| Snapshots { training: format!("t{at}"), moments: vec![1], strips: Vec::new() };
+            render(&Developments { shown: (0..count).map(one).collect(), left_out }, &[]).into_string()
+        };
+        assert_eq!(html(0, 0), "");
+        assert_eq!(html(1, 0).matches("<details").count(), 0);
+        let many = html(IN_FULL, 4);
+        assert_eq!((many.matches("<details").count(), many.matches(" open>").count()), (IN_FULL, 1));
+        assert!(many.contains("those of 4 further trainings are left out") && !html(3, 0).contains("left out"));
     }
 }

@@ -10,13 +10,12 @@ use maud::{Markup, Render as _, html};
 
 use super::chart::{Line, Range, draw};
 use super::evaluation::{Evaluation, Model, anchor};
-use super::markup::table;
 use super::workspace::Workspace;
-use crate::measures::{count, plural};
+use crate::measures::plural;
 use crate::pipeline::{Pipeline, StageId};
 use crate::results::evidence;
 use crate::results::metrics::CHANCE;
-use intrada_statistics::evidence::{Difference, Pair, TENTH, Verdict};
+use intrada_statistics::evidence::{Difference, Pair, SEEDS_FOR_A_VERDICT, TENTH, Verdict};
 use intrada_statistics::spread::Spread;
 
 /// One setting of one evaluation, over its seeds.
@@ -31,6 +30,8 @@ pub(super) struct Setting {
     pub(super) networks: Vec<(String, Vec<Option<f64>>)>,
     /// The names of those that were selected with labels.
     pub(super) with_labels: Vec<String>,
+    /// The number of evaluated images, if it is the same of all seeds.
+    pub(super) images: Option<u64>,
     /// The networks that tell what adaptation did, in its order; empty without a baseline.
     pub(super) steps: Vec<Step>,
     /// Whether the data set is of the source domain, by which an adaptation isn't judged.
@@ -47,6 +48,29 @@ pub(super) struct Step {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) difference: Difference,
+    /// Whether the second is worse by more than chance: see [`is_worse`].
+    pub(super) is_worse: bool,
+}
+
+impl Step {
+    /// From the two networks of each seed; none without a pair.
+    pub(super) fn of(from: usize, to: usize, pairs: &[Pair<'_>]) -> Option<Step> {
+        let difference = Difference::of(pairs)?;
+        let of_seed = |at: usize| Difference::of(&pairs[at..=at]);
+        Some(Step { from, to, difference, is_worse: is_worse(&difference, of_seed) })
+    }
+}
+
+/// Whether a difference is a loss that is worth a look: beyond its interval, and with fewer seeds than a verdict takes on
+/// each of them alone. Without an interval by more than seeds usually differ.
+fn is_worse(difference: &Difference, of_seed: impl Fn(usize) -> Option<Difference>) -> bool {
+    let is_beyond = |one: &Difference| match one.interval() {
+        Some(_) => one.is_worse_than_chance(),
+        None => 100.0 * one.spread.mean < -CHANCE,
+    };
+    let seeds = difference.spread.count;
+    let on_each = || (0..seeds).all(|seed| of_seed(seed).is_some_and(|one| is_beyond(&one)));
+    is_beyond(difference) && (difference.all.is_some() || seeds == 1 || on_each())
 }
 
 /// In IoU of a class, 0 to 1: less is not worth a sentence, however sure it is.
@@ -97,14 +121,16 @@ fn setting(
     let told = first.steps();
     let step = |pair: &[usize]| {
         let (from, to) = (pair[0], pair[1]);
-        Some(Step { from, to, difference: Difference::of(&pairs(&members, from, to))? })
+        Step::of(from, to, &pairs(&members, from, to))
     };
+    let images = |member: &&Evaluation| member.models.first().map(|model| model.measured.images);
     let whole = told.first().zip(told.last());
     Setting {
         family: family.to_owned(),
         dataset: first.dataset.clone(),
         coordinates,
         networks: first.models.iter().enumerate().map(of_seeds).collect(),
+        images: images(&first).filter(|_| members.iter().all(|member| images(member) == images(&first))),
         with_labels: first.models.iter().filter(|model| model.chosen_on.is_some()).map(name).collect(),
         steps: told.windows(2).filter_map(step).collect(),
         is_of_source: first.is_of_source,
@@ -144,12 +170,25 @@ fn lost(members: &[&Evaluation], from: usize, to: usize, classes: &[&str]) -> Ve
         if ious.len() < members.len() || mean > -LOST {
             return None;
         }
-        let difference = Difference::of_class(&pairs(members, from, to), &ious, at)?;
-        difference.is_worse_than_chance().then(|| ((*class).to_owned(), difference))
+        Some(((*class).to_owned(), lost_class(&pairs(members, from, to), &ious, at)?))
     };
     let mut lost: Vec<(String, Difference)> = classes.iter().enumerate().filter_map(of_class).collect();
     lost.sort_by(|(_, one), (_, other)| one.spread.mean.total_cmp(&other.spread.mean));
     lost
+}
+
+/// The difference of one class if it was lost, by the same rule as a step; never without an interval. `ious` are those of
+/// the pairs.
+fn lost_class(pairs: &[Pair<'_>], ious: &[(f64, f64)], class: usize) -> Option<Difference> {
+    let difference = Difference::of_class(pairs, ious, class)?;
+    let of_seed = |at: usize| Difference::of_class(pairs.get(at..=at)?, ious.get(at..=at)?, class);
+    (difference.is_worse_than_chance() && is_worse(&difference, of_seed)).then_some(difference)
+}
+
+/// `lambda 0.6, keep 0.5`.
+pub(super) fn in_words<'a>(coordinates: impl IntoIterator<Item = &'a (String, String)>) -> String {
+    let words: Vec<String> = coordinates.into_iter().map(|(axis, value)| format!("{axis} {value}")).collect();
+    words.join(", ")
 }
 
 impl Setting {
@@ -165,10 +204,9 @@ impl Setting {
 
     /// Where the numbers are from: `on target-test (lambda 0.6), 204 images, 3 seeds`.
     pub(super) fn place(&self) -> String {
-        let at: Vec<String> = self.coordinates.iter().map(|(axis, value)| format!("{axis} {value}")).collect();
-        let at = if at.is_empty() { String::new() } else { format!(" ({})", at.join(", ")) };
-        let images = self.last_step().and_then(|step| step.difference.images).map(|images| images.images as u64);
-        let images = images.map(|images| format!(", {} images", count(images))).unwrap_or_default();
+        let at = in_words(&self.coordinates);
+        let at = if at.is_empty() { at } else { format!(" ({at})") };
+        let images = self.images.map(|images| format!(", {}", plural(images as usize, "image"))).unwrap_or_default();
         let seeds = match self.seeds() {
             1 => "one seed".to_owned(),
             seeds => plural(seeds, "seed"),
@@ -235,7 +273,19 @@ impl Setting {
             format!("{name} {}", typographic(&evidence::points(difference)))
         };
         let classes: Vec<String> = self.lost.iter().map(class).collect();
-        (!classes.is_empty()).then(|| format!("Classes that {judged} lost against {base}: {}.", classes.join(", ")))
+        // Fewer seeds give no verdict, and the list has what each of them shows.
+        let seeds = match self.seeds() {
+            1 => " (one seed)".to_owned(),
+            seeds if seeds < SEEDS_FOR_A_VERDICT => format!(" ({seeds} seeds, on each)"),
+            _ => String::new(),
+        };
+        (!classes.is_empty())
+            .then(|| format!("Classes that {judged} lost against {base}{seeds}: {}.", classes.join(", ")))
+    }
+
+    /// Whether one of the differences has an interval.
+    pub(super) fn has_interval(&self) -> bool {
+        self.steps.iter().any(|step| step.difference.interval().is_some())
     }
 }
 
@@ -248,6 +298,9 @@ fn called(difference: &Difference) -> String {
         (Some(Verdict::WithinChance), _) => "no more than chance".to_owned(),
         (None, Some(_)) if mean < TENTH => "no difference worth a word".to_owned(),
         (None, Some(interval)) if interval.holds_zero() => "other images could show the opposite".to_owned(),
+        (None, Some(_)) if difference.range[0] < 0.0 && difference.range[1] > 0.0 => {
+            "more than chance over these images, but not of one sign on each seed".to_owned()
+        }
         (None, Some(_)) if 100.0 * mean < CHANCE => {
             format!("more than chance over these images, but another seed may differ by {CHANCE:.0} points")
         }
@@ -281,12 +334,23 @@ fn shown(seeds: &[Option<f64>]) -> String {
 
 /// The section; none without a sweep.
 pub(super) fn render(settings: &[Setting]) -> Option<Markup> {
+    let families = families(settings);
+    (!families.is_empty()).then(|| html! { @for (name, settings) in &families { (one(name, settings)) } })
+}
+
+/// The settings that the section shows, by evaluation.
+fn families(settings: &[Setting]) -> BTreeMap<&str, Vec<&Setting>> {
     let mut families: BTreeMap<&str, Vec<&Setting>> = BTreeMap::new();
     for setting in settings {
         families.entry(&setting.family).or_default().push(setting);
     }
     families.retain(|_, settings| settings.len() > 1 || settings.iter().any(|setting| setting.seeds() > 1));
-    (!families.is_empty()).then(|| html! { @for (name, settings) in &families { (one(name, settings)) } })
+    families
+}
+
+/// Whether the section shows all settings of this evaluation.
+pub(super) fn has(settings: &[Setting], family: &str) -> bool {
+    families(settings).contains_key(family)
 }
 
 fn one(family: &str, settings: &[&Setting]) -> Markup {
@@ -298,33 +362,69 @@ fn one(family: &str, settings: &[&Setting]) -> Markup {
     let mut heads: Vec<&str> = [&axes[..], &["seeds"], &networks].concat();
     heads.extend(differences.iter().map(String::as_str));
     heads.push("evaluations");
-    let rows: Vec<Vec<Markup>> = settings.iter().map(|setting| row(setting)).collect();
+    let classes = classes(first, heads.len());
     let charts: Vec<Markup> = axes.iter().filter_map(|axis| chart(axis, settings)).collect();
     html! {
         h3 {
             (family) " "
-            small { "mIoU in % on " (first.dataset) ", mean ± standard deviation over seeds; [95 % interval]" }
+            small {
+                "mIoU in % on " (first.dataset) ", mean ± standard deviation over seeds"
+                @if settings.iter().any(|setting| setting.has_interval()) { "; [95 % interval]" }
+            }
         }
         "\n"
-        div class=(if charts.is_empty() { "swept" } else { "beside swept" }) {
+        div.swept {
             div {
-                (table(&heads, &rows))
+                div.wide {
+                    table.sweep {
+                        thead { tr { @for (head, class) in heads.iter().zip(&classes) { th class=[*class] { (head) } } } }
+                        tbody {
+                            @for setting in settings {
+                                tr { @for (cell, class) in row(setting, first).iter().zip(&classes) { td class=[*class] { (cell) } } }
+                                "\n"
+                            }
+                        }
+                    }
+                }
+                "\n"
                 @if !first.with_labels.is_empty() {
                     p.note { "Chosen on labelled target images: " (first.with_labels.join(", ")) "." }
                 }
             }
-            @if !charts.is_empty() { div { @for chart in &charts { (chart) } } }
+            @if !charts.is_empty() { div.charts { @for chart in &charts { (chart) } } }
         }
         "\n"
     }
 }
 
-/// Coordinates, seeds, networks, difference, and links to each evaluation.
-fn row(setting: &Setting) -> Vec<Markup> {
+/// The classes of the columns: the axes, the judged network and its difference, which remain in sight where the table is wider than
+/// the screen.
+fn classes(first: &Setting, columns: usize) -> Vec<Option<&'static str>> {
+    let (axes, networks) = (first.coordinates.len(), first.networks.len());
+    let judged = first.last_step().map(|step| axes + 1 + step.to);
+    let gain = first.last_step().map(|_| axes + networks + first.steps.len());
+    let class = |at: usize| {
+        if Some(at) == judged {
+            Some("judged")
+        } else if Some(at) == gain {
+            Some("gain")
+        } else {
+            (at < axes).then_some("axis")
+        }
+    };
+    (0..columns).map(class).collect()
+}
+
+/// Coordinates, seeds, networks, the differences of the first setting's steps, and links to each evaluation.
+fn row(setting: &Setting, first: &Setting) -> Vec<Markup> {
+    let difference = |step: &Step| {
+        let own = setting.steps.iter().find(|own| (own.from, own.to) == (step.from, step.to));
+        own.map_or("–".to_owned(), |own| typographic(&evidence::points(&own.difference))).render()
+    };
     let mut row: Vec<Markup> = setting.coordinates.iter().map(|(_, value)| value.render()).collect();
     row.push(setting.seeds().to_string().render());
     row.extend(setting.networks.iter().map(|(_, seeds)| shown(seeds).render()));
-    row.extend(setting.steps.iter().map(|step| typographic(&evidence::points(&step.difference)).render()));
+    row.extend(first.steps.iter().map(difference));
     row.push(html! {
         @for (at, id) in setting.members.iter().enumerate() {
             @if at > 0 { " " }
@@ -366,14 +466,15 @@ mod tests {
         let some = |values: &[f64]| values.iter().copied().map(Some).collect();
         let nothing = intrada_statistics::evidence::ByImage::new();
         let pairs = old.iter().zip(new).map(|(old, new)| Pair { base: (*old, &nothing), own: (*new, &nothing) });
-        let difference = Difference::of(&pairs.collect::<Vec<_>>()).unwrap();
+        let step = Step::of(0, 1, &pairs.collect::<Vec<_>>()).unwrap();
         Setting {
             family: "evaluate".into(),
             dataset: "val".into(),
             coordinates: vec![("lambda".into(), "0.6".into())],
             networks: vec![("inter".into(), some(old)), ("intra".into(), some(new))],
             with_labels: Vec::new(),
-            steps: vec![Step { from: 0, to: 1, difference }],
+            images: None,
+            steps: vec![step],
             is_of_source: false,
             lost: Vec::new(),
             members: vec![StageId(0)],
@@ -397,6 +498,65 @@ mod tests {
         );
         let chosen = Setting { with_labels: vec!["inter".into(), "intra".into()], ..setting(&[0.4], &[0.5]) };
         assert!(chosen.sentences()[0].contains("on val (lambda 0.6), one seed, chosen with labels"));
+    }
+
+    /// Twenty equal images, of whose pixels of the one class this many are right.
+    fn right(pixels: u64) -> intrada_statistics::evidence::ByImage {
+        let pixels = intrada_statistics::bootstrap::Pixels::new(&[pixels], &[pixels], &[1000]).unwrap();
+        (0..20).map(|at: usize| (at.to_string(), pixels.clone())).collect()
+    }
+
+    /// Whether a step is worse, and the class that it has, with the differences of each seed in thousandths.
+    fn worse(by_seed: &[i64]) -> (bool, bool) {
+        let base = right(500);
+        let own: Vec<_> = by_seed.iter().map(|by| right((500 + by) as u64)).collect();
+        let ious: Vec<(f64, f64)> = by_seed.iter().map(|by| (0.5, 0.5 + *by as f64 / 1000.0)).collect();
+        let both = own.iter().zip(&ious);
+        let pairs: Vec<Pair<'_>> =
+            both.map(|(own, (_, miou))| Pair { base: (0.5, &base), own: (*miou, own) }).collect();
+        (Step::of(0, 1, &pairs).unwrap().is_worse, lost_class(&pairs, &ious, 0).is_some())
+    }
+
+    #[test]
+    fn with_fewer_than_three_seeds_only_what_each_of_them_shows_is_worse() {
+        assert_eq!(worse(&[3, -16]), (false, false));
+        assert_eq!(worse(&[0, -16]), (false, false));
+        assert_eq!(worse(&[-4, -16]), (true, true));
+        assert_eq!(worse(&[-16]), (true, true));
+        assert_eq!(worse(&[-16, -17, -16]), (true, true));
+        assert_eq!(worse(&[3, -16, -20]), (false, false), "three have an interval of their own");
+        // Without images by more than seeds usually differ.
+        let is_worse = |new: &[f64]| setting(&[0.4, 0.4], new).steps[0].is_worse;
+        assert!(is_worse(&[0.37, 0.35]) && !is_worse(&[0.385, 0.33]));
+    }
+
+    #[test]
+    fn a_list_of_lost_classes_says_that_it_is_of_few_seeds() {
+        let listed = |old: &[f64], new: &[f64]| {
+            let setting = setting(old, new);
+            let lost = vec![("pole".to_owned(), setting.steps[0].difference)];
+            Setting { lost, ..setting }.sentences().pop().unwrap()
+        };
+        assert!(listed(&[0.4], &[0.3]).starts_with("Classes that intra lost against inter (one seed): pole −10.0"));
+        let two = listed(&[0.4, 0.4], &[0.3, 0.31]);
+        assert!(two.starts_with("Classes that intra lost against inter (2 seeds, on each): pole −9.5 ± 0.7"), "{two}");
+        let three = listed(&[0.4; 3], &[0.3, 0.31, 0.3]);
+        assert!(three.starts_with("Classes that intra lost against inter: pole −9.7"), "{three}");
+    }
+
+    #[test]
+    fn the_judged_network_and_its_difference_are_marked_in_every_row() {
+        let settings = [setting(&[0.4], &[0.5]), Setting { steps: Vec::new(), ..setting(&[0.3], &[0.2]) }];
+        let html = render(&settings).unwrap().into_string();
+        assert!(
+            html.contains("<th class=\"axis\">lambda</th><th>seeds</th><th>inter</th><th class=\"judged\">intra</th>"),
+            "{html}"
+        );
+        assert!(html.contains("<th class=\"gain\">intra − inter</th><th>evaluations</th>"), "{html}");
+        assert!(
+            html.contains("<td class=\"judged\">20.0</td><td class=\"gain\">–</td>"),
+            "a setting without it: {html}"
+        );
     }
 
     #[test]

@@ -177,7 +177,7 @@ fn the_numbers_of_the_page_are_those_of_metrics_json() {
     assert_eq!(data["evaluations"]["evaluate"]["metrics"], metrics);
     assert_eq!(data["evaluations"]["evaluate"]["networks"], serde_json::json!(["before", "inter"]));
     assert!(page.contains("<td>50.0</td><td class=\"judged\">12.3</td><td class=\"gain\">−37.7</td>"));
-    let remark = "On the source domain, where adaptation usually costs accuracy: mIoU in %: before 50.0 → inter 12.3; on source, one seed.";
+    let remark = "On the source domain, where adaptation usually costs accuracy: mIoU in %: before 50.0 → inter 12.3; on source, 3 images, one seed.";
     assert!(page.contains(remark), "{page}");
     let found = data["findings"].as_array().unwrap().iter().map(|finding| finding["found"].as_str().unwrap());
     assert!(
@@ -185,6 +185,61 @@ fn the_numbers_of_the_page_are_those_of_metrics_json() {
             .into_iter()
             .any(|found| found == "inter never predicts pole on source, although they occur there (evaluate)")
     );
+}
+
+/// A sweep of `inter` over as many values.
+fn swept(members: u32) -> Scene {
+    let values: Vec<String> = (1..=members).map(|value| value.to_string()).collect();
+    let matrix = format!("target = \"target\"\n[stages.inter.matrix]\niterations = [{}]\n", values.join(", "));
+    Scene::of(&PIPELINE.replace("target = \"target\"\niterations = 4\n", &matrix))
+}
+
+#[test]
+fn settings_that_the_head_leaves_out_are_counted_there_with_a_link_to_all() {
+    let mut scene = swept(8);
+    for value in 1..=8 {
+        scene.place(&format!("evaluate[iterations={value}]"), &[("metrics", Scene::file(METRICS))]);
+    }
+    let page = scene.page();
+    let sentences = data(&page)["sentences"].as_array().unwrap().clone();
+    assert_eq!((sentences.len(), &sentences[3]), (4, &"And 5 more settings: see Sweep.".into()));
+    assert!(page.contains("<p>and 5 more settings, in <a href=\"#sweep\">Sweep</a></p>"));
+    assert!(page.contains("<section id=\"sweep\">"));
+
+    let mut scene = swept(3);
+    for value in 1..=3 {
+        scene.place(&format!("evaluate[iterations={value}]"), &[("metrics", Scene::file(METRICS))]);
+    }
+    assert_eq!(data(&scene.page())["sentences"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_network_that_the_members_of_a_sweep_share_is_found_once_and_the_others_by_their_names() {
+    let mut scene = swept(3);
+    for value in 1..=3 {
+        let metrics = METRICS.replace("[[3, 1], [1, 0]]", "[[4, 0], [1, 0]]");
+        scene.place(&format!("evaluate[iterations={value}]"), &[("metrics", Scene::file(metrics))]);
+    }
+    let data = data(&scene.page());
+    let found = data["findings"].as_array().unwrap().iter().map(|finding| finding["found"].as_str().unwrap());
+    let never: Vec<&str> = found.filter(|found| found.contains("never predicts pole")).collect();
+    let there = "never predicts pole on source, although they occur there (evaluate[iterations=1])";
+    let of_inter = format!("inter[iterations=1] {there}; likewise inter[iterations=2], inter[iterations=3]");
+    assert_eq!(never, [format!("before {there}"), of_inter]);
+}
+
+#[test]
+fn many_stages_that_were_not_started_do_not_fill_the_head() {
+    let mut scene = swept(8);
+    let stopped =
+        Settled { outcome: Outcome::Cancelled, at: 0.0, key: None, reason: "not started".into(), help: Vec::new() };
+    for value in 1..=8 {
+        scene.history.stages.insert(format!("inter[iterations={value}]"), stopped.clone());
+    }
+    let page = scene.page();
+    let (open, rest) = page.split_once("<details><summary>… and 3 more</summary>").unwrap();
+    assert_eq!(open.matches("</b>: not started</p>").count(), 5);
+    assert_eq!(rest.split_once("</details>").unwrap().0.matches("</b>: not started</p>").count(), 3);
 }
 
 #[test]

@@ -13,13 +13,28 @@ use super::markup::{percent, table};
 use super::workspace::Workspace;
 use crate::kind::OutputRole;
 use crate::kind::losses::{LEARNING_RATE, LOSSES};
-use crate::measures::count;
+use crate::measures::{count, plural};
 use crate::pipeline::{Stage, StageId, Value};
 use crate::results::metrics::is_better;
 use intrada_statistics::spread::Spread;
 
-/// For how many trainings curves are shown: more charts in a row can't be compared.
+/// For how many trainings curves are shown: more charts in a row can't be compared. A setting is shown with all its seeds or not
+/// at all.
 const SHOWN: usize = 24;
+
+/// The trainings that are shown, in the order of the graph, and how many are not.
+pub(super) struct Trainings {
+    /// Of whole settings.
+    pub(super) shown: Vec<Training>,
+    left_out: LeftOut,
+}
+
+/// What the limit leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct LeftOut {
+    settings: usize,
+    trainings: usize,
+}
 
 /// One training.
 pub(super) struct Training {
@@ -60,8 +75,8 @@ pub(super) struct Evaluated {
     pub(super) miou: f64,
 }
 
-/// Trainings with current results, in the order of the graph.
-pub(super) fn gather(workspace: &Workspace) -> Vec<Training> {
+/// Trainings with current results, in the order of the graph; of a large sweep those of the first settings.
+pub(super) fn gather(workspace: &Workspace) -> Trainings {
     let training = |id: StageId| {
         let losses = workspace.bytes(id, OutputRole::Losses)?;
         let stage = workspace.pipeline.stage(id);
@@ -75,7 +90,32 @@ pub(super) fn gather(workspace: &Workspace) -> Vec<Training> {
             minimises_squares: workspace.pipeline.stage(id).parameter("gan").and_then(Value::as_text) == Some("ls"),
         })
     };
-    workspace.stages().filter_map(|(id, _)| training(id)).take(SHOWN).collect()
+    let done = workspace.stages().filter(|(id, _)| workspace.artifact(*id, OutputRole::Losses).is_some());
+    let all: Vec<(StageId, String)> = done.map(|(id, stage)| (id, setting(stage))).collect();
+    let (fitting, left_out) = fitting(all.iter().map(|(_, setting)| setting.as_str()));
+    let shown = all.iter().filter(|(_, setting)| fitting.contains(&setting.as_str()));
+    Trainings { shown: shown.filter_map(|(id, _)| training(*id)).collect(), left_out }
+}
+
+/// Of the settings of all trainings the first that have at most [`SHOWN`] trainings together, but at least one; and what is left out.
+fn fitting<'a>(of_trainings: impl Iterator<Item = &'a str>) -> (Vec<&'a str>, LeftOut) {
+    let mut settings: Vec<(&str, usize)> = Vec::new();
+    for setting in of_trainings {
+        match settings.iter_mut().find(|(known, _)| *known == setting) {
+            Some((_, seeds)) => *seeds += 1,
+            None => settings.push((setting, 1)),
+        }
+    }
+    let mut trainings: usize = 0;
+    let fits = |(_, seeds): &&(&str, usize)| {
+        let is_first = trainings == 0;
+        trainings += *seeds;
+        is_first || trainings <= SHOWN
+    };
+    let shown: Vec<&str> = settings.iter().take_while(fits).map(|(setting, _)| *setting).collect();
+    let rest = &settings[shown.len()..];
+    let left_out = LeftOut { settings: rest.len(), trainings: rest.iter().map(|(_, seeds)| seeds).sum() };
+    (shown, left_out)
 }
 
 /// `inter` of `inter[seed=1]`, `inter[lambda=0.6]` of `inter[lambda=0.6,seed=1]`.
@@ -172,7 +212,7 @@ fn late_fall(points: &[(f64, f64)]) -> Option<f64> {
 }
 
 /// The section; none without a training. `snapshots` come below the curves.
-pub(super) fn render(trainings: &[Training], snapshots: &Markup) -> Option<Markup> {
+pub(super) fn render(Trainings { shown: trainings, left_out }: &Trainings, snapshots: &Markup) -> Option<Markup> {
     if trainings.is_empty() {
         return None;
     }
@@ -188,7 +228,13 @@ pub(super) fn render(trainings: &[Training], snapshots: &Markup) -> Option<Marku
             "By iteration, not smoothed. Charts of one row have the same axes; trainings that differ by the seed alone are in one \
              chart. Of each few iterations the minimum and the maximum are drawn. For a training resumed more than once only the last resume is marked."
         }
-        @if trainings.len() == SHOWN { p.note { "At most " (SHOWN) " trainings are shown, the first of the graph." } }
+        @if left_out.settings > 0 {
+            p.note {
+                "Curves are those of " (plural(trainings.len(), "training")) ", of the first settings; "
+                (plural(left_out.settings, "further setting")) " with " (plural(left_out.trainings, "training"))
+                " are left out: at most " (SHOWN) " trainings are shown, and each setting with all its seeds."
+            }
+        }
         (snapshots)
     })
 }
@@ -322,6 +368,26 @@ mod tests {
         assert!(curve.points.len() < 1000);
         assert_eq!(curve.end, 1.5);
         assert_eq!(Curve::of(&points[..1]).end, 7.0);
+    }
+
+    #[test]
+    fn a_setting_is_shown_with_all_its_seeds_or_left_out_and_counted() {
+        let names = |settings: &[usize]| -> Vec<String> {
+            let seeds = settings.iter().enumerate().flat_map(|(at, seeds)| std::iter::repeat_n(at, *seeds));
+            seeds.map(|at| format!("intra[lambda=0.{at}]")).collect()
+        };
+        let fit = |settings: &[usize]| {
+            let names = names(settings);
+            let (shown, left_out) = fitting(names.iter().map(String::as_str));
+            (shown.len(), left_out)
+        };
+        assert_eq!(fit(&[]), (0, LeftOut::default()));
+        assert_eq!(fit(&[3; 8]), (8, LeftOut::default()));
+        assert_eq!(fit(&[1, 3, 3, 3, 3, 3, 3, 3, 3]), (8, LeftOut { settings: 1, trainings: 3 }));
+        assert_eq!(fit(&[SHOWN + 6, 3]), (1, LeftOut { settings: 1, trainings: 3 }), "even a large one is whole");
+        // Seeds of a setting need not stand together.
+        let (shown, _) = fitting(["a", "b", "a", "b"].into_iter());
+        assert_eq!(shown, ["a", "b"]);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! A finding: what was found, what to try, and where it is seen.
 //!
-//! Knows no check. Findings of one check about members of one sweep are told once.
+//! Knows no check. What a check says alike of several members of one sweep is told once, with the members.
 
 use serde::Serialize;
 
 use crate::measures::plural;
+
+/// How many other members are named; more are counted.
+const NAMED: usize = 3;
 
 /// A finding. All of it is text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -15,26 +18,45 @@ pub(in super::super) struct Finding {
     pub(in super::super) advice: String,
     /// The section that shows it: its id is its heading in lower case.
     pub(in super::super) section: &'static str,
+    /// What it says without its numbers, such as the classes; empty if that is the same of all. Only findings that say
+    /// the same are told together.
+    #[serde(skip)]
+    pub(in super::super) says: String,
 }
 
-/// The findings of one check, each with what it is about in the words of the file (a stage without its coordinates): of those
-/// about the same only the first is kept, and the others are counted.
-pub(super) fn told_once(found: impl Iterator<Item = (String, Finding)>) -> Vec<Finding> {
-    let mut told: Vec<(String, Finding, usize)> = Vec::new();
-    for (about, finding) in found {
-        match told.iter_mut().find(|(known, _, _)| *known == about) {
-            // A network that several members share is one network.
-            Some((_, first, _)) if first.found == finding.found => {}
-            Some((_, _, others)) => *others += 1,
-            None => told.push((about, finding, 0)),
+/// What a finding is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct About {
+    /// The same for all members of a sweep, in the words of the file: a network and its images, or a stage without its
+    /// coordinates.
+    pub(super) family: String,
+    /// The member. A network that several evaluations measure on the same images is one.
+    pub(super) member: String,
+}
+
+/// The findings of one check: of those that say the same of members of one sweep only the first is kept, and the other
+/// members are named or counted. A member that is known already is not told again.
+pub(super) fn told_once(found: impl Iterator<Item = (About, Finding)>) -> Vec<Finding> {
+    let mut told: Vec<(String, Vec<String>, Finding)> = Vec::new();
+    for (About { family, member }, finding) in found {
+        match told.iter_mut().find(|(known, _, first)| *known == family && first.says == finding.says) {
+            Some((_, members, _)) if members.contains(&member) => {}
+            Some((_, members, _)) => members.push(member),
+            None => told.push((family, vec![member], finding)),
         }
     }
-    let with_count = |(_, finding, others): (String, Finding, usize)| match others {
-        0 => finding,
-        others => Finding {
-            found: format!("{}; likewise {} of the sweep", finding.found, plural(others, "other member")),
-            ..finding
-        },
+    let with_others = |(_, members, finding): (String, Vec<String>, Finding)| Finding {
+        found: format!("{}{}", finding.found, likewise(&members[1..])),
+        ..finding
     };
-    told.into_iter().map(with_count).collect()
+    told.into_iter().map(with_others).collect()
+}
+
+/// Of which other members it is true.
+fn likewise(others: &[String]) -> String {
+    match others.len() {
+        0 => String::new(),
+        1..=NAMED => format!("; likewise {}", others.join(", ")),
+        more => format!("; likewise {} of the sweep", plural(more, "other member")),
+    }
 }

@@ -11,7 +11,6 @@ use super::super::workspace::Workspace;
 use super::advice::{Basis, Origin};
 use super::finding::Finding;
 use crate::kind::training::is_learnt_from;
-use crate::measures::plural;
 use crate::pipeline::{Class, InputSource, StageId, Which};
 use crate::results::evidence;
 use crate::results::metrics::CHANCE;
@@ -35,7 +34,7 @@ pub(super) fn one_class(of: &Evaluation, model: &Model, classes: &[Class], origi
     Some(Finding {
         found: format!(
             "{} predicts {} for {} % of all pixels on {}; {} % are labelled so",
-            model.name,
+            model.member,
             classes.get(class)?.name,
             percent(Some(share(predicted[class]))),
             of.dataset,
@@ -52,6 +51,7 @@ pub(super) fn one_class(of: &Evaluation, model: &Model, classes: &[Class], origi
             Origin::File => "check that the file fits this network, these classes and this preprocessing".to_owned(),
         },
         section: "results",
+        says: classes.get(class)?.name.clone(),
     })
 }
 
@@ -73,7 +73,7 @@ pub(super) fn lost(of: &Evaluation, model: &Model, classes: &[Class], origin: Or
     (!parts.is_empty()).then(|| Finding {
         found: format!(
             "{} {} on {}, although they occur there ({})",
-            model.name,
+            model.member,
             parts.join(" and "),
             of.dataset,
             of.name
@@ -86,22 +86,28 @@ pub(super) fn lost(of: &Evaluation, model: &Model, classes: &[Class], origin: Or
             Origin::File => "check whether the file was trained on that class, and what it is confused with".to_owned(),
         },
         section: "results",
+        says: parts.join(" and "),
     })
 }
 
-/// A step that made things worse by more than chance. Without an interval, by more than seeds usually differ.
-pub(super) fn falls_behind(setting: &Setting, step: &Step, basis: &Basis) -> Option<Finding> {
+/// A step that made things worse by more than chance. `at`: the setting, where there are several.
+pub(super) fn falls_behind(setting: &Setting, step: &Step, at: &str, basis: &Basis) -> Option<Finding> {
     let difference = &step.difference;
-    let is_far = difference.interval().is_none() && 100.0 * difference.spread.mean < -CHANCE;
-    if setting.is_of_source || !(difference.is_worse_than_chance() || is_far) {
+    if setting.is_of_source || !step.is_worse {
         return None;
     }
     let [before, judged] = [step.from, step.to].map(|at| setting.networks[at].0.as_str());
-    let over =
-        evidence::over(difference).unwrap_or_else(|| format!("over {}", plural(difference.spread.count, "seed")));
+    let at = if at.is_empty() { String::new() } else { format!(" ({at})") };
+    let over = evidence::over(difference).map(|over| format!(" {over}")).unwrap_or_default();
+    // Fewer seeds give no verdict, only what each of them shows.
+    let seeds = match difference.spread.count {
+        1 => " (one seed)".to_owned(),
+        seeds if seeds < SEEDS_FOR_A_VERDICT => format!(" ({seeds} seeds, worse on each)"),
+        _ => String::new(),
+    };
     Some(Finding {
         found: format!(
-            "{judged} is worse than {before} on {}: {} points {over}",
+            "{judged} is worse than {before} on {}{at}: {} points{over}{seeds}",
             setting.dataset,
             typographic(&evidence::points(difference))
         ),
@@ -115,6 +121,7 @@ pub(super) fn falls_behind(setting: &Setting, step: &Step, basis: &Basis) -> Opt
             (false, Origin::File) => "check the images that lost most".to_owned(),
         },
         section: "pictures",
+        says: String::new(),
     })
 }
 
@@ -133,9 +140,10 @@ pub(super) fn teacher_apart(of: &Evaluation, teacher: &Model) -> Option<Finding>
         (student, teacher, advice)
     };
     (ahead.abs() > CHANCE).then(|| Finding {
-        found: format!("{} is {:.1} points better than {} on {}", better.name, ahead.abs(), worse.name, of.dataset),
+        found: format!("{} is {:.1} points better than {} on {}", better.member, ahead.abs(), worse.member, of.dataset),
         advice: advice.to_owned(),
         section: "results",
+        says: if ahead > 0.0 { "the teacher".to_owned() } else { "the student".to_owned() },
     })
 }
 
@@ -157,17 +165,17 @@ pub(super) fn other_size(workspace: &Workspace, of: &Evaluation, model: &Model) 
     let seen = workspace.graph.ancestors(&[model.training?]).into_iter().flat_map(sizes);
     // Images in their stored size may have any size.
     let seen: BTreeSet<[u32; 2]> = seen.collect::<Option<_>>()?;
+    if seen.is_empty() || seen.contains(&measured) {
+        return None;
+    }
     let words = |[width, height]: [u32; 2]| format!("{width} × {height}");
-    (!seen.is_empty() && !seen.contains(&measured)).then(|| Finding {
-        found: format!(
-            "{} is evaluated on {} at {} and was trained at {}",
-            model.name,
-            of.dataset,
-            words(measured),
-            seen.into_iter().map(words).collect::<Vec<_>>().join(", ")
-        ),
+    let seen = seen.into_iter().map(words).collect::<Vec<_>>().join(", ");
+    let says = format!("is evaluated on {} at {} and was trained at {seen}", of.dataset, words(measured));
+    Some(Finding {
+        found: format!("{} {says}", model.member),
         advice: "these networks depend on scale: give the evaluated data set a size of the training".to_owned(),
         section: "results",
+        says,
     })
 }
 
@@ -181,5 +189,6 @@ pub(in super::super) fn few_seeds(setting: &Setting) -> Option<Finding> {
                  what reads it"
             .to_owned(),
         section: "results",
+        says: String::new(),
     })
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::certainty::Certainty;
 use super::super::difficulty;
+use super::super::evaluation::Model;
 use super::super::images::Images;
 use super::super::markup::percent;
 use super::super::pseudo_labels::PseudoLabels;
@@ -36,6 +37,7 @@ pub(super) fn collapsed(certainty: &Certainty, origin: Origin) -> Option<Finding
             }
         },
         section: "ranking",
+        says: String::new(),
     })
 }
 
@@ -46,6 +48,7 @@ pub(super) fn missing(labels: &PseudoLabels, classes: &[Class], cut: &Cut) -> Op
         found: format!("the labels of {} hold no {} (under 0.01 %)", labels.name, names.join(", ")),
         advice: cut.advice(),
         section: "pseudo-labels",
+        says: names.join(", "),
     })
 }
 
@@ -76,23 +79,26 @@ pub(super) fn unlike_splits(rankings: &[Ranking]) -> Option<Finding> {
                  seeds one split"
             .to_owned(),
         section: "ranking",
+        says: String::new(),
     })
 }
 
 /// A network whose entropy is higher on the images that it segments better.
-pub(super) fn inverted(images: &Images, network: &str, classes: usize) -> Option<Finding> {
-    let points = difficulty::points(images, network, classes);
+pub(super) fn inverted(images: &Images, model: &Model, classes: usize) -> Option<Finding> {
+    let points = difficulty::points(images, &model.name, classes);
     let rho = spearman(&points)?;
     (rho > difficulty::by_chance(points.len())).then(|| Finding {
         found: format!(
-            "entropy ranks the images of {} the wrong way round: with {network} the images of high entropy have the higher mIoU \
+            "entropy ranks the images of {} the wrong way round: with {} the images of high entropy have the higher mIoU \
              (ρ = {rho:+.2} over {} images)",
             images.dataset,
+            model.member,
             count(points.len() as u64)
         ),
         advice: "a split by it calls the hard images easy: train the network behind the scores longer, or compare with a random \
                  split"
             .to_owned(),
         section: "difficulty",
+        says: String::new(),
     })
 }

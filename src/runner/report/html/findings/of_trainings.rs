@@ -41,6 +41,7 @@ pub(super) fn discriminator(training: &Training) -> Option<Finding> {
         ),
         advice: advice.to_owned(),
         section: "training",
+        says: what.to_owned(),
     })
 }
 
@@ -55,6 +56,7 @@ pub(super) fn under_best(training: &Training) -> Option<Finding> {
         ),
         advice: "stopping there would need labels: lower learning_rate, or train for fewer iterations".to_owned(),
         section: "training",
+        says: String::new(),
     })
 }
 
@@ -70,5 +72,6 @@ pub(super) fn still_falling(training: &Training) -> Option<Finding> {
         ),
         advice: "raise iterations and schedule_iterations: the network has not learnt all it can".to_owned(),
         section: "training",
+        says: String::new(),
     })
 }

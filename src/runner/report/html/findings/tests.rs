@@ -9,7 +9,7 @@ use super::of_rankings::*;
 use super::of_trainings::*;
 use super::*;
 use crate::pipeline::Class;
-use intrada_statistics::evidence::{ByImage, Difference, Pair};
+use intrada_statistics::evidence::{ByImage, Pair};
 
 fn training(losses: &[(&str, f64)], evaluations: &[f64]) -> Training {
     let column =
@@ -44,7 +44,7 @@ fn advice_names_only_what_the_method_has() {
     let basis = |origin, learns_pseudo_labels, is_ranked| Basis { origin, learns_pseudo_labels, is_ranked };
     let falls_behind = |basis: &Basis| {
         let setting = setting(&[0.4], &[0.3]);
-        of_networks::falls_behind(&setting, &setting.steps[0], basis)
+        of_networks::falls_behind(&setting, &setting.steps[0], "", basis)
     };
     for origin in all {
         let evaluation = evaluation(&[&[60, 0, 0], &[39, 0, 0], &[1, 0, 0]]);
@@ -133,13 +133,14 @@ fn setting(old: &[f64], new: &[f64]) -> Setting {
     let some = |values: &[f64]| values.iter().copied().map(Some).collect();
     let nothing = ByImage::new();
     let pairs = old.iter().zip(new).map(|(old, new)| Pair { base: (*old, &nothing), own: (*new, &nothing) });
-    let difference = Difference::of(&pairs.collect::<Vec<_>>()).unwrap();
+    let step = Step::of(0, 1, &pairs.collect::<Vec<_>>()).unwrap();
     Setting {
         family: "evaluate".into(),
         dataset: "val".into(),
         coordinates: Vec::new(),
         networks: vec![("inter".to_owned(), some(old)), ("intra".to_owned(), some(new))],
-        steps: vec![Step { from: 0, to: 1, difference }],
+        images: None,
+        steps: vec![step],
         is_of_source: false,
         lost: Vec::new(),
         with_labels: Vec::new(),
@@ -175,12 +176,16 @@ fn splits_of_two_seeds_are_compared_with_each_other_and_with_chance() {
 #[test]
 fn a_step_is_found_that_made_things_worse_by_more_than_chance_and_so_are_few_seeds() {
     let basis = Basis { origin: Origin::File, learns_pseudo_labels: true, is_ranked: true };
-    let behind = |setting: &Setting| falls_behind(setting, &setting.steps[0], &basis).map(|finding| finding.found);
+    let behind = |setting: &Setting| falls_behind(setting, &setting.steps[0], "", &basis).map(|finding| finding.found);
     assert_eq!(behind(&setting(&[0.4, 0.4], &[0.41, 0.4])), None);
     assert_eq!(behind(&setting(&[0.4], &[0.3999])), None, "no finding says 0.0 points");
     assert_eq!(behind(&setting(&[0.4, 0.41, 0.39], &[0.39, 0.42, 0.37])), None, "seeds differ by as much");
     let found = behind(&setting(&[0.4, 0.4], &[0.36, 0.37])).unwrap();
-    assert_eq!(found, "intra is worse than inter on val: −3.5 ± 0.7 points over 2 seeds");
+    assert_eq!(found, "intra is worse than inter on val: −3.5 ± 0.7 points (2 seeds, worse on each)");
+    assert_eq!(behind(&setting(&[0.4, 0.4], &[0.39, 0.33])), None, "on one of two seeds no more than seeds differ");
+    let at = setting(&[0.4], &[0.3]);
+    let found = falls_behind(&at, &at.steps[0], "lambda 0.6", &basis).unwrap().found;
+    assert_eq!(found, "intra is worse than inter on val (lambda 0.6): −10.0 points (one seed)");
     let found = behind(&setting(&[0.4, 0.41, 0.39], &[0.38, 0.392, 0.371])).unwrap();
     assert_eq!(found, "intra is worse than inter on val: −1.9 ± 0.1 [−2.1, −1.7] points over 3 seeds");
     assert_eq!(behind(&Setting { is_of_source: true, ..setting(&[0.6], &[0.3]) }), None);
@@ -189,19 +194,47 @@ fn a_step_is_found_that_made_things_worse_by_more_than_chance_and_so_are_few_see
 }
 
 #[test]
-fn what_is_found_in_several_members_of_a_sweep_is_told_once_with_their_number() {
-    let of = |about: &str, found: &str| {
-        (about.to_owned(), Finding { found: found.into(), advice: "a".into(), section: "results" })
+fn what_is_said_alike_of_several_members_of_a_sweep_is_told_once_with_the_others() {
+    assert_eq!(told(&[("inter", 1, "pole"), ("intra", 1, "pole")]), ["inter 1 lacks pole", "intra 1 lacks pole"]);
+    let few = [("inter", 1, "pole"), ("intra", 1, "pole"), ("inter", 2, "pole"), ("inter", 3, "pole")];
+    assert_eq!(told(&few), ["inter 1 lacks pole; likewise inter 2, inter 3", "intra 1 lacks pole"]);
+    let many: Vec<(&str, u32, &str)> = (1..=24).map(|member| ("inter", member, "pole")).collect();
+    assert_eq!(told(&many), ["inter 1 lacks pole; likewise 23 other members of the sweep"]);
+}
+
+#[test]
+fn members_that_lack_other_classes_are_not_likewise() {
+    let all = [("inter", 1, "pole, car"), ("inter", 2, "car"), ("inter", 3, "pole, car"), ("inter", 4, "car")];
+    assert_eq!(told(&all), ["inter 1 lacks pole, car; likewise inter 3", "inter 2 lacks car; likewise inter 4"]);
+}
+
+#[test]
+fn a_network_that_several_evaluations_measure_on_the_same_images_is_told_once() {
+    let of = |name: &str, confusion: &[&[u64]]| Evaluation { name: name.into(), ..evaluation(confusion) };
+    let without_pole: &[&[u64]] = &[&[9, 0, 0], &[1, 0, 0], &[0, 0, 1]];
+    let one = of("one", without_pole);
+    let mut other = of("other", without_pole);
+    let about = |of: &Evaluation| {
+        let model = &of.models[0];
+        let about = About { family: format!("{} {}", model.name, of.dataset), member: model.member.clone() };
+        (about, lost(of, model, &classes(), Origin::File).unwrap())
     };
-    let all = [
-        of("inter", "at seed 1"),
-        of("intra", "c"),
-        of("inter", "at seed 2"),
-        of("inter", "at seed 3"),
-        of("intra", "c"),
-    ];
-    let told: Vec<String> = told_once(all.into_iter()).into_iter().map(|finding| finding.found).collect();
-    assert_eq!(told, ["at seed 1; likewise 2 other members of the sweep", "c"]);
+    let found = |all: &[&Evaluation]| told_once(all.iter().map(|of| about(of))).len();
+    assert_eq!(found(&[&one, &other]), 1);
+    assert_eq!(found(&[&one, &of("another", &[&[9, 0, 0], &[1, 0, 0], &[1, 0, 0]])]), 2, "it says more");
+    other.dataset = "test".into();
+    assert_eq!(found(&[&one, &other]), 2, "other images");
+}
+
+/// The findings about networks: name, member, and the classes that it lacks.
+fn told(all: &[(&str, u32, &str)]) -> Vec<String> {
+    let of = |(name, member, lacks): &(&str, u32, &str)| {
+        let member = format!("{name} {member}");
+        let found = format!("{member} lacks {lacks}");
+        let finding = Finding { found, advice: "a".into(), section: "results", says: (*lacks).to_owned() };
+        (About { family: (*name).to_owned(), member }, finding)
+    };
+    told_once(all.iter().map(of)).into_iter().map(|finding| finding.found).collect()
 }
 
 #[test]
@@ -220,9 +253,11 @@ fn a_teacher_that_is_far_from_its_student_is_found() {
     let of = |teacher: f64, student: f64| {
         let mut evaluation = evaluation(&[&[1]]);
         evaluation.models[0].measured.miou = Some(student);
+        evaluation.models[0].member = "inter[seed=2]".into();
         evaluation.models.push({
             let mut model = super::super::shares::tests::evaluation(&[&[1]]).models.remove(0);
             model.name = "inter.teacher".into();
+            model.member = "inter[seed=2].teacher".into();
             model.origin.which = crate::pipeline::Which::Teacher;
             model.measured.miou = Some(teacher);
             model
@@ -231,8 +266,8 @@ fn a_teacher_that_is_far_from_its_student_is_found() {
         found.map(|finding| finding.found)
     };
     assert_eq!(of(0.5, 0.51), None);
-    assert_eq!(of(0.5, 0.53).unwrap(), "inter is 3.0 points better than inter.teacher on val");
-    assert_eq!(of(0.56, 0.53).unwrap(), "inter.teacher is 3.0 points better than inter on val");
+    assert_eq!(of(0.5, 0.53).unwrap(), "inter[seed=2] is 3.0 points better than inter[seed=2].teacher on val");
+    assert_eq!(of(0.56, 0.53).unwrap(), "inter[seed=2].teacher is 3.0 points better than inter[seed=2] on val");
 }
 
 #[test]
@@ -243,7 +278,7 @@ fn entropy_that_rises_with_the_miou_is_found() {
         for (line, entropy) in images.lines.iter_mut().zip(entropies) {
             line.entropy = [("inter".to_owned(), Some(entropy))].into();
         }
-        inverted(&images, "inter", 2).map(|finding| finding.found)
+        inverted(&images, &evaluation(&[&[1]]).models[0], 2).map(|finding| finding.found)
     };
     let rising = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08];
     assert!(images(rising).unwrap().contains("(ρ = +1.00 over 8 images)"));
@@ -254,7 +289,12 @@ fn entropy_that_rises_with_the_miou_is_found() {
 
 #[test]
 fn findings_link_to_where_they_are_seen_and_a_sweep_does_not_fill_the_page() {
-    let of = |found: &str, advice: &str| Finding { found: found.into(), advice: advice.into(), section: "training" };
+    let of = |found: &str, advice: &str| Finding {
+        found: found.into(),
+        advice: advice.into(),
+        section: "training",
+        says: String::new(),
+    };
     let html = render(&[of("a < b", "try \"c\""), of("d", "e")]).unwrap().into_string();
     let first = "<li>a &lt; b<small>try &quot;c&quot;; see <a href=\"#training\">training</a></small></li>";
     assert!(html.contains(first) && html.matches("<li>").count() == 2, "{html}");
