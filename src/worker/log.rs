@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use intrada_ml::adapt::Progress;
 use intrada_runner::exec::job::log::stamped;
@@ -108,7 +108,7 @@ pub(crate) struct Course<'a> {
     job: &'a Job,
     /// Of each loss since the last line: the sum, and of how many iterations.
     sums: BTreeMap<&'static str, (f64, u64)>,
-    /// When the last line was written, and after which iteration.
+    /// When the last line was written, without what took time since and was no iteration, and after which iteration.
     told: Option<(Instant, u64)>,
     /// The checkpoint that the last line named.
     kept: Option<u64>,
@@ -136,8 +136,8 @@ impl<'a> Course<'a> {
             format!("iteration {} of {}: {}", count(progress.done), count(progress.total), losses.join(", "));
         line += &format!("; learning rate {}", brief(progress.losses.lr));
         if let Some((at, done)) = self.told {
-            let seconds = at.elapsed().as_secs_f64();
-            line += &format!("; {} each", duration_of_one(seconds / (progress.done - done).max(1) as f64));
+            let each = seconds_each(at, Instant::now(), progress.done - done);
+            line += &format!("; {} each", duration_of_one(each));
         }
         let kept = iterations_kept(&self.job.slot);
         if kept != self.kept {
@@ -148,6 +148,16 @@ impl<'a> Course<'a> {
         self.told = Some((Instant::now(), progress.done));
         self.sums.clear();
     }
+
+    /// Leaves out the time of a look between two iterations, such as an evaluation: it is no time of theirs.
+    pub(crate) fn leave_out(&mut self, looked: Duration) {
+        self.told = self.told.map(|(at, done)| (at + looked, done));
+    }
+}
+
+/// Seconds of each of `iterations` from one moment to another.
+fn seconds_each(from: Instant, to: Instant, iterations: u64) -> f64 {
+    to.saturating_duration_since(from).as_secs_f64() / iterations.max(1) as f64
 }
 
 /// `83 ms`, `1.2 s`.
@@ -164,9 +174,38 @@ fn is_told(done: u64, total: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use intrada_runner::exec::job::FORMAT;
     use proptest::{prop_assert, prop_assert_eq, proptest};
 
     use super::*;
+
+    #[test]
+    fn the_time_of_an_iteration_is_without_that_of_an_evaluation_between() {
+        let job = Job {
+            format: FORMAT,
+            stage: "inter".to_owned(),
+            kind: "inter-training".to_owned(),
+            parameters: BTreeMap::new(),
+            classes: Vec::new(),
+            datasets: BTreeMap::new(),
+            dataset_names: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            input_names: BTreeMap::new(),
+            items: None,
+            staging: "nowhere".into(),
+            slot: "nowhere".into(),
+            device: "cpu".to_owned(),
+            threads: 1,
+            attempt: None,
+            instruction_set: None,
+        };
+        let begun = Instant::now();
+        let mut course = Course { told: Some((begun, 10)), ..Course::new(&job) };
+        course.leave_out(Duration::from_secs(5));
+        let (at, done) = course.told.unwrap();
+        assert_eq!(seconds_each(at, begun + Duration::from_secs(6), 20 - done), 0.1);
+        assert_eq!(seconds_each(at, begun, 0), 0.0, "never less than nothing");
+    }
 
     proptest! {
         #[test]

@@ -161,7 +161,11 @@ pub(crate) fn train(work: &Work, own: Vec<Source>, target: Option<&Source>) -> R
             return looks.give_up(superseded());
         }
         course.hear(progress);
-        looks.take(progress, speaker.hear(progress))
+        let answer = speaker.hear(progress);
+        let begun = std::time::Instant::now();
+        let answer = looks.take(progress, answer);
+        course.leave_out(begun.elapsed());
+        answer
     };
     match adapt::adapt(&run, &settings, &mut observe).map_err(advised)? {
         Outcome::Interrupted { iteration } => match looks.failure {
