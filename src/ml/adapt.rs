@@ -10,15 +10,16 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use intrada_data::DataError;
+use intrada_data::input_file::InputFile;
 use tch::Tensor;
 
 use crate::checkpoint::{self, CheckpointError, Member, Restored};
-use crate::data::{Batch, Batches, DataError};
+use crate::data::{Batch, Batches};
 use crate::draws::{Draw, Pass};
 use crate::equations::{
     Domain, cross_entropy, cross_entropy_of_all, entropy_loss, feature_distance, label_cells, pseudo_labels, softmax,
 };
-use crate::input_file::InputFile;
 use crate::mix;
 use crate::network::{ImageTooSmall, Network, Normalization};
 

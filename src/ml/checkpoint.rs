@@ -9,12 +9,12 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use intrada_data::input_file::InputFile;
 use intrada_weights::beginning::{self, Form};
 use safetensors::tensor::View;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use tch::{Device, Kind, Tensor};
 
-use crate::input_file::InputFile;
 use crate::pth::{self, Array, Contents};
 
 mod error;

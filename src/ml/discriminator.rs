@@ -4,10 +4,10 @@
 //! Doesn't know whether the map is a softmax or weighted self-information, and has no sigmoid: its outputs are logits for
 //! `equations::domain_loss`. Keys as in the released AdvEnt code, a `Sequential` in which every second entry is an
 //! activation: `{0,2,4,6,8}.{weight,bias}`. AdaptSegNet's has the same layers under other names; its files are read too.
+use intrada_data::input_file::InputFile;
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint::{self, CheckpointError, Restored, Rule};
-use crate::input_file::InputFile;
 use crate::layer::{Conv, Geometry, Scope, as_kind};
 use crate::network::{Parameter, RateGroup};
 

@@ -6,8 +6,9 @@
 
 use std::ops::Range;
 
-use crate::data::raster::Index;
-use crate::rank::Score;
+use intrada_data::rank::Score;
+use intrada_data::raster::Index;
+
 use crate::rows::{Lines, Scratch, Target, shared_out};
 use crate::sight::Sight;
 

@@ -10,10 +10,11 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use crate::data::augment::mirrored_and_jittered;
+use intrada_data::augment::mirrored_and_jittered;
+use intrada_data::random::{Purpose, Stream};
+use intrada_data::raster::Index;
+
 use crate::data::pass::Frame;
-use crate::data::random::{Purpose, Stream};
-use crate::data::raster::Index;
 use crate::entropy_inference::{InferenceError, infer_beside, judge};
 use crate::rows::{Lines, Scratch, Target};
 use crate::sight::Sight;
@@ -23,7 +24,7 @@ use crate::sight::Sight;
 pub const PIXELS: usize = 100;
 /// τ of the soft neighbourhood density (arXiv 2108.10860).
 pub const TEMPERATURE: f64 = 0.05;
-/// How much brightness, contrast and noise of the second view change, as of [`Augment::jitter`](crate::data::augment::Augment::jitter).
+/// How much brightness, contrast and noise of the second view change, as of [`Augment::jitter`](intrada_data::augment::Augment::jitter).
 const JITTER: f32 = 0.3;
 /// Of the streams here, for every training: see the module.
 const SEED: u64 = 0;

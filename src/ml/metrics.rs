@@ -4,7 +4,7 @@
 //! Knows bytes and counts, no image and no tensor. Counts of all images are added before dividing, so the mean IoU is that
 //! of the data set, not the mean over images.
 
-use crate::data::label::IGNORE;
+use intrada_data::label::IGNORE;
 
 /// Maps that can't be compared.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

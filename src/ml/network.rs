@@ -7,13 +7,13 @@
 //! A forward pass takes the statistics that it normalises by, and from which draw it drops (dropout, drop-path), if from
 //! any. A "training mode" would tie the two together, and a teacher in self-training needs the statistics of its batch
 //! without drops.
+use intrada_data::input_file::InputFile;
 use serde::Deserialize;
 use tch::{Tensor, no_grad};
 
 use crate::checkpoint::{self, CheckpointError, Member, Restored, Rule};
 use crate::draws::Draw;
 use crate::equations::Alignment;
-use crate::input_file::InputFile;
 
 /// What batch normalisation normalises by. Networks without it ignore this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Images at another size, as a graph: bicubic like Pillow, bilinear like OpenCV, and weights of positions in between.
 //!
 //! ONNX has `Resize`, but its antialiasing is no operator of TensorRT, and neither program's rounding is its rounding. So weights
-//! are computed from the sizes, which only a run knows, in double precision and in the order of operations of `ml::data::resize`;
+//! are computed from the sizes, which only a run knows, in double precision and in the order of operations of `intrada_data::resize`;
 //! TensorRT has no double precision and computes them in single.
 //!
 //! *Pillow's* sums have 22 binary places, more than single precision holds together with a pixel. Each weight is therefore two
@@ -427,7 +427,7 @@ mod tests {
 
     #[test]
     fn opencv_gives_the_same_bytes() {
-        same(include_str!("../ml/tests_data/opencv_reference.json"), bilinear);
+        same(include_str!("../data/tests_data/opencv_reference.json"), bilinear);
     }
 
     #[test]

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 
 use intrada_ml::checkpoint;
 use intrada_ml::network::Network;
+use intrada_work::Failure;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-
-use crate::work::Failure;
 
 /// What was found about a snapshot: a line of the file.
 pub(crate) trait Line: Clone + Serialize + DeserializeOwned {

@@ -4,20 +4,22 @@
 //! training gives the same bytes with and without. Images are looked at whole, one at a time. Which of them, and which of their
 //! pixels, depends on the data set alone, so that a training that was killed chooses the same snapshot.
 
+use intrada_data::source::{LabelUse, Reader, Source};
 use intrada_ml::adapt::Progress;
-use intrada_ml::data::source::{LabelUse, Reader, Source};
 use intrada_ml::entropy_inference::InferenceError;
 use intrada_ml::label_free::{self, Scores};
 use intrada_ml::sight::View;
 use intrada_runner::exec::job::{self, Candidate};
 use intrada_runner::kind::choosing::Score;
 use intrada_runner::kind::training::SCORED_ON;
+use intrada_work::{Failure, Notes, Work};
 use serde::Deserialize;
 
 use crate::best_so_far::{BestSoFar, Line};
+use crate::device;
 use crate::measure::Subject;
+use crate::passes;
 use crate::pictures::is_shown;
-use crate::work::{Failure, Notes, Work};
 
 impl Line for Candidate {
     fn iteration(&self) -> u64 {
@@ -85,9 +87,9 @@ impl<'a> Candidates<'a> {
     }
 
     fn score(&self, iteration: u64) -> Result<Candidate, Failure> {
-        let looking = self.subject.looking(self.work.device, View::default());
+        let looking = self.subject.looking(device::of(&self.work.job), View::default());
         let normalization = &self.subject.normalization;
-        let pass = self.work.pass_of(&self.source, self.images.clone(), normalization, LabelUse::Ignored)?;
+        let pass = passes::of(&self.source, self.images.clone(), normalization, LabelUse::Ignored)?;
         let (mut scores, mut drawn) = (Vec::with_capacity(self.images.len()), 0);
         let none = Candidate { iteration, scores: None, images: self.images.len() as u64, pixels: 0 };
         for (frame, number) in pass.zip(&self.images) {
@@ -156,7 +158,7 @@ mod tests {
     use tch::{Device, Kind, Tensor, no_grad};
 
     use super::*;
-    use crate::work::tests::empty_job;
+    use crate::testing::empty_job;
 
     fn work(folder: &Path, role: &str, stop: Arc<AtomicBool>) -> Work {
         let scenes = Dataset::Scenes {
@@ -168,7 +170,7 @@ mod tests {
             margins: Default::default(),
         };
         let datasets = [(role.to_owned(), scenes)].into();
-        Work::new(Job { datasets, ..empty_job(folder) }, Device::Cpu, stop)
+        Work::new(Job { datasets, ..empty_job(folder) }, String::new(), stop)
     }
 
     fn network() -> Box<dyn Network> {
@@ -238,7 +240,7 @@ mod tests {
         let _ = no_grad(|| weight.shallow_clone().fill_(f64::NAN));
         let mut candidates = candidates(&work, network.as_ref());
         candidates.look(1).unwrap();
-        let Err(Failure::Failed { message, help }) = candidates.finish(&mut Notes::new()) else {
+        let Err(Failure::Failed { message, help, .. }) = candidates.finish(&mut Notes::new()) else {
             panic!("it was chosen")
         };
         assert!(message.contains("not finite in any") && help[0].contains("learning_rate"), "{message} {help:?}");

@@ -9,8 +9,7 @@ use std::path::Path;
 
 use intrada_ml::checkpoint::Header;
 use intrada_weights::shown::Shown;
-
-use crate::work::Failure;
+use intrada_work::Failure;
 
 /// Fields that the tensors show as well: a network of one level may drop another's auxiliary head, as its predictions are
 /// the same.
@@ -117,7 +116,7 @@ mod tests {
     ) -> Result<Option<String>, String> {
         let own: Vec<(&str, String)> = own.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         Exported { path: Path::new("w"), header }.agrees(&own, classes, strictly).map_err(|failure| match failure {
-            Failure::Failed { message, help } => format!("{message} = {}", help.join("")),
+            Failure::Failed { message, help, .. } => format!("{message} = {}", help.join("")),
             Failure::Interrupted { .. } => unreachable!("nobody asks it to stop"),
         })
     }

@@ -4,14 +4,13 @@
 
 use std::sync::Arc;
 
-use intrada_ml::data::class_counts::Statistics;
+use intrada_data::class_counts::Statistics;
+use intrada_data::rare::{self, RareClasses, TooRare};
+use intrada_data::source::{Reader, Source};
 use intrada_ml::data::loader::Part;
-use intrada_ml::data::rare::{self, RareClasses, TooRare};
-use intrada_ml::data::source::{Reader, Source};
 use intrada_runner::kind::training::{LABELLED, LEARNT_FROM};
+use intrada_work::{Failure, Notes, Work};
 use serde::Deserialize;
-
-use crate::work::{Failure, Notes, Work};
 
 /// The keys of the labelled side.
 #[derive(Clone, Deserialize)]
@@ -189,13 +188,12 @@ fn too_rare(work: &Work, TooRare { classes }: &TooRare, min_pixels: u64) -> Fail
 mod tests {
     use std::path::Path;
 
-    use intrada_ml::data::class_counts::Counts;
+    use intrada_data::class_counts::Counts;
     use intrada_runner::exec::job::{Class, Dataset, Input, Job};
     use serde_json::json;
-    use tch::Device;
 
     use super::*;
-    use crate::work::tests::empty_job;
+    use crate::testing::{begun, empty_job};
 
     /// Two scenes, counted so.
     fn work(folder: &Path, images: &[(&str, [u64; 2])]) -> Work {
@@ -212,14 +210,14 @@ mod tests {
             classes: vec![class("road"), class("rider")],
             ..empty_job(folder)
         };
-        Work::new(job, Device::Cpu, Arc::default())
+        begun(job)
     }
 
     fn classes(work: &Work, min_pixels: u64) -> Result<Option<Arc<RareClasses>>, String> {
         let keys = json!({ "rare_class_sampling": true, "rare_class_min_pixels": min_pixels });
         let keys: RareKeys = serde_json::from_value(keys).unwrap();
         keys.classes(work, &work.source("source").unwrap(), "class_counts").map_err(|failure| match failure {
-            Failure::Failed { message, help } => format!("{message}; {}", help.join("; ")),
+            Failure::Failed { message, help, .. } => format!("{message}; {}", help.join("; ")),
             Failure::Interrupted { .. } => panic!("nothing interrupts it"),
         })
     }
@@ -257,7 +255,7 @@ mod tests {
         let datasets = sets.map(|(role, count)| (role.to_owned(), scenes(count))).into();
         let dataset_names = sets.map(|(role, _)| (role.to_owned(), format!("set {role}"))).into();
         let job = Job { datasets, dataset_names, ..empty_job(folder.path()) };
-        let work = Work::new(job, Device::Cpu, Arc::default());
+        let work = begun(job);
         let labelled = |keys| {
             let keys: LabelledKeys = serde_json::from_value(keys).unwrap();
             Labelled::new(&work, work.sources("source").unwrap(), &keys).unwrap()

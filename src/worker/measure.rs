@@ -3,17 +3,18 @@
 //! The only metric it knows is the confusion matrix. Predictions are resized to the label, not the reverse (released code,
 //! `eval_UDA.py`).
 
+use intrada_data::raster::Index;
+use intrada_data::source::LabelUse;
 use intrada_ml::data::pass::{Frame, Pass};
-use intrada_ml::data::raster::Index;
-use intrada_ml::data::source::LabelUse;
 use intrada_ml::entropy_inference::{InferenceError, judge};
 use intrada_ml::equations::Alignment;
 use intrada_ml::metrics::Confusion;
 use intrada_ml::network::{ImageTooSmall, Network, Normalization};
 use intrada_ml::sight::{Eye, Sight, View};
+use intrada_work::{Failure, Work};
 use tch::{Device, Kind};
 
-use crate::work::{Failure, Work};
+use crate::{device, passes};
 
 /// The role of the labelled data set in a job.
 pub(crate) const ROLE: &str = "dataset";
@@ -95,8 +96,8 @@ pub(crate) fn confusion(work: &Work, subject: Subject, at: u64) -> Result<Confus
     let classes = work.class_count()?;
     let mut confusion = Confusion::new(classes);
     let source = work.source(ROLE)?;
-    let pass = work.pass_over(&source, &subject.normalization, LabelUse::Required { classes })?;
-    over(work, &subject.looking(work.device, View::default()), pass, Entropy::Unwanted, |seen| {
+    let pass = passes::over(&source, &subject.normalization, LabelUse::Required { classes })?;
+    over(work, &subject.looking(device::of(&work.job), View::default()), pass, Entropy::Unwanted, |seen| {
         confusion.merge(seen.confusion);
         if work.is_stopping() { Err(Failure::Interrupted { at }) } else { Ok(()) }
     })?;
@@ -119,7 +120,7 @@ pub(crate) fn images(
     see: impl FnMut(Seen) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let labels = LabelUse::Required { classes: work.class_count()? };
-    let pass = work.pass_of(&work.source(ROLE)?, places, &looking.subject.normalization, labels)?;
+    let pass = passes::of(&work.source(ROLE)?, places, &looking.subject.normalization, labels)?;
     over(work, looking, pass, entropy, see)
 }
 

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use intrada_data::input_file::InputFile;
 use intrada_ml::arch::deeplab_v2::Branches;
 use intrada_ml::arch::efficientnet_lite::OutputStride;
 use intrada_ml::arch::{Arch, Options, dinov2, segformer};
 use intrada_ml::checkpoint::{self, Apart, CheckpointError, Member, Restored};
-use intrada_ml::input_file::InputFile;
 use intrada_ml::network::Network;
 use intrada_runner::kind::model::heads;
+use intrada_work::log::log;
+use intrada_work::{Failure, Work};
 use serde::{Deserialize, Serialize};
 use tch::Kind;
 
+use crate::device;
 use crate::exported::Exported;
-use crate::log::log;
-use crate::work::{Failure, Work};
 
 /// A model of the pipeline file, from the job's parameters.
 #[derive(Clone, Debug, Deserialize)]
@@ -53,7 +54,7 @@ enum Head {
 impl Model {
     /// The network with fresh weights that depend only on `seed`.
     pub(crate) fn fresh(&self, work: &Work, seed: u64, kind: Kind) -> Result<Box<dyn Network>, Failure> {
-        Ok(self.arch.build(self.options(work.class_count()?.into()), seed, work.device, kind))
+        Ok(self.arch.build(self.options(work.class_count()?.into()), seed, device::of(&work.job), kind))
     }
 
     pub(crate) fn options(&self, classes: i64) -> Options {

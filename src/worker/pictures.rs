@@ -14,16 +14,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use intrada_data::raster::Rgb;
+use intrada_data::source::{LabelUse, map_file};
+use intrada_data::{encode, resize};
 use intrada_ml::data::pass::Frame;
-use intrada_ml::data::raster::Rgb;
-use intrada_ml::data::source::{LabelUse, map_file};
-use intrada_ml::data::{encode, resize};
 use intrada_ml::entropy_inference::predict_and_infer;
 use intrada_ml::sight::Sight;
+use intrada_work::{Failure, Work};
 use serde::Serialize;
 
 use crate::measure::{Looking, ROLE};
-use crate::work::{Failure, Work};
+use crate::passes;
 
 /// Maximum width of a picture, in pixels.
 const WIDTH: usize = 384;
@@ -126,7 +127,7 @@ pub(crate) fn make(
 ) -> Result<(), Failure> {
     let chosen: Vec<usize> = (0..images.len()).filter(|image| images[*image].shown.is_some()).collect();
     let labels = LabelUse::Required { classes: work.class_count()? };
-    for frame in work.pass_of(&work.source(ROLE)?, chosen, &looking.subject.normalization, labels)? {
+    for frame in passes::of(&work.source(ROLE)?, chosen, &looking.subject.normalization, labels)? {
         let frame = frame?;
         let label = frame.label.as_ref().expect("labels are required");
         draw(folder, name, &frame, &looking.at(&frame)?, label.size())?;
@@ -180,7 +181,7 @@ fn small([width, height]: [usize; 2]) -> [usize; 2] {
 mod tests {
     use std::collections::BTreeSet;
 
-    use intrada_ml::data::decode;
+    use intrada_data::decode;
     use proptest::collection::vec;
     use proptest::option;
     use proptest::prelude::{prop_assert, prop_assert_eq, proptest};

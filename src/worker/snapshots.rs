@@ -10,14 +10,16 @@
 use std::fs;
 use std::path::Path;
 
+use intrada_data::source::{LabelUse, Reader, Source};
 use intrada_ml::adapt::Progress;
-use intrada_ml::data::source::{LabelUse, Reader, Source};
 use intrada_ml::sight::View;
 use intrada_runner::exec::job;
+use intrada_work::{Failure, Work};
 
+use crate::device;
 use crate::measure::Subject;
+use crate::passes;
 use crate::pictures::{draw, draw_photograph, is_shown};
-use crate::work::{Failure, Work};
 
 /// Number of images shown, over the whole data set.
 const IMAGES: u64 = 4;
@@ -56,9 +58,9 @@ impl<'a> Snapshots<'a> {
     pub(crate) fn look(&self, progress: &Progress) -> Result<(), Failure> {
         let is_first = !(0..progress.done - 1).any(|earlier| is_shown(earlier, progress.total, MOMENTS));
         let folder = self.work.job.slot.join(job::PICTURES);
-        let looking = self.subject.looking(self.work.device, View::default());
+        let looking = self.subject.looking(device::of(&self.work.job), View::default());
         let images = self.images.clone();
-        for frame in self.work.pass_of(self.source, images, &self.subject.normalization, LabelUse::Ignored)? {
+        for frame in passes::of(self.source, images, &self.subject.normalization, LabelUse::Ignored)? {
             let frame = frame?;
             draw(&folder, &progress.done.to_string(), &frame, &looking.at(&frame)?, frame.seen_size())?;
             if is_first {
@@ -97,7 +99,6 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 mod tests {
     use std::collections::BTreeMap;
     use std::path::PathBuf;
-    use std::sync::Arc;
 
     use intrada_ml::adapt::LossRow;
     use intrada_ml::arch::{Arch, Options};
@@ -106,7 +107,7 @@ mod tests {
     use tch::{Device, Kind, Tensor};
 
     use super::*;
-    use crate::work::tests::empty_job;
+    use crate::testing::{begun, empty_job};
 
     fn work(folder: &Path) -> Work {
         let scenes = Dataset::Scenes {
@@ -118,7 +119,7 @@ mod tests {
             margins: Default::default(),
         };
         let job = Job { datasets: [("target".to_owned(), scenes)].into(), ..empty_job(folder) };
-        Work::new(job, Device::Cpu, Arc::default())
+        begun(job)
     }
 
     fn network() -> Box<dyn Network> {

@@ -6,6 +6,10 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use intrada_data::DataError;
+use intrada_data::augment::Augment;
+use intrada_data::order::Order;
+use intrada_data::source::{LabelUse, Source};
 use intrada_ml::adapt::{
     self, AdaptError, Adversary, Augmentation, Companions, Control, DiscriminatorInit, FeatureDistance,
     GeneratorOptimizer, Given, Init, LevelWeights, Loss, Masked, MaskedImages, Mean, Method, Mixed, Outcome, Precision,
@@ -13,26 +17,25 @@ use intrada_ml::adapt::{
 };
 use intrada_ml::checkpoint::{Member, Restored};
 use intrada_ml::cpu;
-use intrada_ml::data::augment::Augment;
+use intrada_ml::data::Batches;
 use intrada_ml::data::loader::{self, Loader, Part};
-use intrada_ml::data::order::Order;
-use intrada_ml::data::source::{LabelUse, Source};
-use intrada_ml::data::{Batches, DataError};
 use intrada_ml::equations::Gan;
 use intrada_ml::network::Network;
 use intrada_ml::optim::{DecoupledDecay, Repeats};
 use intrada_runner::exec::job::{Event, iterations_kept};
 use intrada_runner::kind::losses::LOSSES;
+use intrada_work::log::log;
+use intrada_work::work::{CHANGED_BACK, ITERATIONS, say};
+use intrada_work::{Failure, Notes, Work};
 use serde::Deserialize;
 
 use crate::candidates::{CandidateKeys, Candidates};
+use crate::course::Course;
 use crate::labelled::{Labelled, LabelledKeys};
-use crate::log::{Course, log};
 use crate::measure::Subject;
 use crate::model::{Model, log_restored};
 use crate::snapshots::Snapshots;
 use crate::validation::Validation;
-use crate::work::{CHANGED_BACK, Failure, ITERATIONS, Notes, Work, say};
 
 /// Progress is said at most so often; a network as small as the quickstart's does dozens of iterations a second.
 const PROGRESS_INTERVAL: std::time::Duration = std::time::Duration::from_millis(250);
@@ -445,7 +448,11 @@ fn terms(parameters: &Parameters, things: Vec<i64>) -> Terms {
 
 /// Another attempt has begun elsewhere, and writes the checkpoints from now on.
 fn superseded() -> Failure {
-    Failure::Failed { message: "another attempt of this job has begun elsewhere".to_owned(), help: Vec::new() }
+    Failure::Failed {
+        message: "another attempt of this job has begun elsewhere".to_owned(),
+        help: Vec::new(),
+        error: None,
+    }
 }
 
 /// What is looked at between two steps. No look changes anything about the network.

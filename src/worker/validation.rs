@@ -10,12 +10,12 @@ use intrada_ml::adapt::Progress;
 use intrada_ml::metrics::mean_iou;
 use intrada_runner::exec::job;
 use intrada_runner::measures::count;
+use intrada_work::log;
+use intrada_work::{Failure, Notes, Work};
 use serde::{Deserialize, Serialize};
 
 use crate::best_so_far::{BestSoFar, Line};
-use crate::log;
 use crate::measure::{self, Subject};
-use crate::work::{Failure, Notes, Work};
 
 /// One evaluation: a line of `evaluations.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,14 +111,13 @@ fn best(found: &[Evaluation]) -> Option<&Evaluation> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::sync::Arc;
 
     use intrada_ml::arch::{Arch, Options};
     use intrada_runner::exec::job::{Class, Dataset, Job};
     use tch::{Device, Kind, no_grad};
 
     use super::*;
-    use crate::work::tests::empty_job;
+    use crate::testing::{begun, empty_job};
 
     fn work(folder: &std::path::Path) -> Work {
         let scenes = Dataset::Scenes {
@@ -135,7 +134,7 @@ mod tests {
             datasets: [(measure::ROLE.to_owned(), scenes)].into(),
             ..empty_job(folder)
         };
-        Work::new(job, Device::Cpu, Arc::default())
+        begun(job)
     }
 
     #[test]

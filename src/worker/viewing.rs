@@ -3,9 +3,8 @@
 //! Knows no stage. The runner has checked them, and sends a stride with each window.
 
 use intrada_ml::sight::{View, Window};
+use intrada_work::{Failure, Work};
 use serde::Deserialize;
-
-use crate::work::{Failure, Work};
 
 /// The keys as they arrive; absent from stages of older runners.
 #[derive(Deserialize)]

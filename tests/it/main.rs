@@ -89,3 +89,5 @@ mod windows;
 #[cfg(target_os = "linux")]
 mod without_data;
 mod without_locks;
+#[cfg(feature = "worker")]
+mod without_worker;

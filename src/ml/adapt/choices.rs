@@ -2,10 +2,10 @@
 //!
 //! Each is a function of (seed, iteration, position in the batch), so that a resumed training makes the same ones. It knows no
 //! image: `mix` applies them. For comparisons with other programs the classes and masks can be given instead of drawn.
+use intrada_data::random::{Purpose, Stream};
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
-use crate::data::random::{Purpose, Stream};
 use crate::mix::{ColourChange, Step};
 
 use super::terms::Augmentation;

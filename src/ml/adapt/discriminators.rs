@@ -1,6 +1,7 @@
 //! The discriminators of an adversary, on each level that it adapts, with the optimisers that move them.
 //!
 //! It knows which maps they judge and by which loss. When they learn and when they stand still is the loop's.
+use intrada_data::input_file::InputFile;
 use tch::{Device, Tensor};
 
 use super::levels::Levels;
@@ -9,7 +10,6 @@ use super::terms::{Adversary, Map};
 use crate::checkpoint::{self, CheckpointError, Rule};
 use crate::discriminator::{Discriminator, MapTooSmall};
 use crate::equations::{Domain, domain_loss, softmax, weighted_self_information};
-use crate::input_file::InputFile;
 use crate::layer::as_kind;
 use crate::network::Network;
 use crate::optim::{Adam, Optimizer, Rates};

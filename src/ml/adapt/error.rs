@@ -1,9 +1,10 @@
 //! Why a run of the adaptation loop fails.
+use intrada_data::DataError;
+
 use super::losses::{Loss, LossRow};
 use super::settings::SettingsError;
 use super::slot::SlotError;
 use crate::checkpoint::CheckpointError;
-use crate::data::DataError;
 use crate::discriminator::MapTooSmall;
 use crate::network::ImageTooSmall;
 

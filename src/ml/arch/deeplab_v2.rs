@@ -6,6 +6,7 @@
 //! for the auxiliary head on layer 3 and `layer6.…` for the main one on layer 4.
 use std::path::Path;
 
+use intrada_data::input_file::InputFile;
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -13,7 +14,6 @@ use crate::arch::resnet::{Depth, FIRST, OUTPUTS, ResNet};
 use crate::checkpoint::{self, Apart, Checkpoint, CheckpointError, Member, Restored, Rule};
 use crate::draws::Draw;
 use crate::folded::Taps;
-use crate::input_file::InputFile;
 use crate::layer::{Aspp, Scope};
 use crate::network::{Logits, Network, Parameter, Predictor, RateGroup, Statistics};
 

@@ -7,6 +7,7 @@
 //!
 //! Keys are those of the released code: `backbone.` and the keys of [`vit`](super::vit), `decode_head.` and those of the
 //! head.
+use intrada_data::input_file::InputFile;
 use intrada_weights::names::dinov2::{ENCODERS, WHOLE};
 use intrada_weights::names::{Extent, HEAD};
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,6 @@ use tch::{Device, Kind, Tensor};
 use crate::checkpoint::{self, CheckpointError, Member, Restored, Rule};
 use crate::draws::Draw;
 use crate::equations::{Alignment, upsample};
-use crate::input_file::InputFile;
 use crate::layer::Scope;
 use crate::network::{Logits, Network, Parameter, Statistics};
 

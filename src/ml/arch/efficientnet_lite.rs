@@ -8,13 +8,13 @@
 //! `_blocks.N._bn{0,1,2}.*`. The classifiers are named as in the released DeepLab code, by the stage they follow:
 //! `layer5.conv2d_list.*` (aux, after block 10, 112 channels) and `layer6.conv2d_list.*` (main, after block 15, 320
 //! channels).
+use intrada_data::input_file::InputFile;
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::checkpoint::{self, CheckpointError, Member, Restored, Rule};
 use crate::draws::Draw;
 use crate::folded::{Folded, Taps, channels_last};
-use crate::input_file::InputFile;
 use crate::layer::{Aspp, Conv, First, FrozenBatchNorm, Geometry, Layer, Scope};
 use crate::network::{Logits, Network, Parameter, Predictor, RateGroup, Statistics};
 

@@ -3,11 +3,11 @@
 //! Knows no network.
 use std::collections::{HashMap, HashSet};
 
+use intrada_data::input_file::InputFile;
 use intrada_weights::names::{BACKBONE, Convention, Extent, Stored};
 use tch::Tensor;
 
 use crate::checkpoint::{self, Checkpoint, CheckpointError, Member, Restored, Rule, Wrapping};
-use crate::input_file::InputFile;
 
 /// Our tensor. One that can't be cut or joined stays as it is; its shape tells what is wrong.
 fn tensor(stored: Stored<&Tensor>, shape: &[i64]) -> Tensor {

@@ -3,6 +3,7 @@
 //! Knows no losses and no data, and doesn't upsample: logits are at a quarter of the image's resolution, rounded up. Keys are
 //! those of NVIDIA's and DAFormer's released code: `backbone.` and the keys of [`mit`](super::mit), `decode_head.` and those
 //! of the head.
+use intrada_data::input_file::InputFile;
 use intrada_weights::names::segformer::ALL;
 use intrada_weights::names::{Extent, HEAD};
 use serde::{Deserialize, Serialize};
@@ -11,7 +12,6 @@ use tch::{Device, Kind, Tensor};
 use crate::checkpoint::{self, CheckpointError, Member, Restored, Rule};
 use crate::draws::Draw;
 use crate::equations::Alignment;
-use crate::input_file::InputFile;
 use crate::layer::Scope;
 use crate::network::{Logits, Network, Parameter, Statistics};
 

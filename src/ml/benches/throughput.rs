@@ -6,9 +6,10 @@
 
 use std::time::Instant;
 
+use intrada_data::DataError;
 use intrada_ml::adapt::{Companions, Control, Open, Run, Settings, adapt};
 use intrada_ml::arch::{Arch, Options};
-use intrada_ml::data::{Batch, Batches, DataError};
+use intrada_ml::data::{Batch, Batches};
 use intrada_ml::entropy_inference::infer;
 use intrada_ml::network::{Network, Prediction};
 use tch::{Device, Kind, Tensor};

@@ -3,12 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
+use intrada_data::input_file::{Changed, ReadError};
+use intrada_weights::shown::Shown;
 use tch::Kind;
 
 use super::nearest::Nearest;
-use crate::input_file::{Changed, ReadError};
 use crate::pth::PthError;
-use intrada_weights::shown::Shown;
 
 /// Why a file could not be read, written or used.
 #[derive(Debug, thiserror::Error)]

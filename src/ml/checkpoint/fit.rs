@@ -4,12 +4,12 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use intrada_data::input_file::InputFile;
+use intrada_weights::shown::Shown;
 use serde::Serialize;
 use tch::{Kind, Tensor, no_grad};
 
 use super::{Checkpoint, CheckpointError, Header, Member, Wrapping, read_input, read_member};
-use crate::input_file::InputFile;
-use intrada_weights::shown::Shown;
 
 /// Which differences between a file and a network are allowed.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,8 @@
 //! Converts bytes to a network's input: channel order, mean, scale, and planes instead of pixels.
 
+use intrada_data::raster::Rgb;
 use tch::{Device, Kind, Tensor};
 
-use super::raster::Rgb;
 use crate::network::{ChannelOrder, Normalization};
 
 /// A normalisation, precomputed for each of the 256 values of each channel.

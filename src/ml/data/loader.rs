@@ -11,17 +11,19 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 
+use intrada_data::DataError;
+use intrada_data::augment::{Augment, Streams};
+use intrada_data::mixture::{Mixture, Visit};
+use intrada_data::order::{Order, Visits};
+use intrada_data::prefetch::Prefetch;
+use intrada_data::random::{Purpose, Stream};
+use intrada_data::rare::{Drawn, RareClasses, Wanted};
+use intrada_data::source::{Example, LabelUse, Reader, Source};
 use tch::{Kind, Tensor};
 
-use super::augment::{Augment, Streams};
 use super::input::Input;
-use super::mixture::{Mixture, Visit};
-use super::order::{Order, Visits};
-use super::prefetch::Prefetch;
-use super::random::{Purpose, Stream};
-use super::rare::{Drawn, RareClasses, Wanted};
-use super::source::{Example, LabelUse, Reader, Source};
-use super::{Batch, Batches, DataError};
+
+use super::{Batch, Batches};
 use crate::network::Normalization;
 
 /// How much memory decoded samples may take, so that small data sets are decoded once. Of larger ones only the first

@@ -6,14 +6,14 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use intrada_data::DataError;
+use intrada_data::prefetch::Prefetch;
+use intrada_data::raster::{Index, Rgb};
+use intrada_data::resize::Scaling;
+use intrada_data::source::{Example, LabelUse, Reader, Source};
 use tch::Tensor;
 
-use super::DataError;
 use super::input::Input;
-use super::prefetch::Prefetch;
-use super::raster::{Index, Rgb};
-use super::resize::Scaling;
-use super::source::{Example, LabelUse, Reader, Source};
 use crate::network::Normalization;
 
 /// One sample of a pass.
@@ -150,9 +150,10 @@ fn prepare(reader: &Reader, format: &Arc<Input>, sample: usize, labels: LabelUse
 
 #[cfg(test)]
 mod tests {
+    use intrada_data::margins::Margins;
+    use intrada_data::scenes::{self, Style};
+
     use super::*;
-    use crate::data::margins::Margins;
-    use crate::data::scenes::{self, Style};
     use crate::network::ChannelOrder;
 
     const PLAIN: Normalization = Normalization { channels: ChannelOrder::Rgb, mean: [0.0; 3], scale: [1.0; 3] };

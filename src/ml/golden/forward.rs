@@ -1,17 +1,17 @@
 //! Inference with DeepLab-v2 on ResNet-101: logits, maps and scores of six images.
 use std::num::NonZeroUsize;
 
+use intrada_data::decode::Orientation;
+use intrada_data::label::Encoding;
+use intrada_data::margins::Margins;
+use intrada_data::resize::Scaling;
+use intrada_data::source::{LabelUse, Sample, Source};
 use serde_json::Value;
 use tch::{Kind, Tensor, no_grad};
 
 use super::{close, formula, network, vectors};
 use crate::checkpoint;
-use crate::data::decode::Orientation;
-use crate::data::label::Encoding;
-use crate::data::margins::Margins;
 use crate::data::pass::Pass;
-use crate::data::resize::Scaling;
-use crate::data::source::{LabelUse, Sample, Source};
 use crate::entropy_inference::infer;
 use crate::equations::{entropy_map, softmax, upsample};
 use crate::network::{Prediction, Statistics};

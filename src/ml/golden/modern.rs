@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use intrada_data::raster::Rgb;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor, no_grad};
 
@@ -12,7 +13,6 @@ use crate::arch::segformer::{Choice, HeadKind};
 use crate::arch::{Arch, Options};
 use crate::checkpoint;
 use crate::data::pass::Frame;
-use crate::data::raster::Rgb;
 use crate::network::{Network, Statistics};
 use crate::sight::{Sight, View, Whole, Window};
 
@@ -65,10 +65,6 @@ pub(crate) fn stored(folder: &Path) -> HashMap<String, Tensor> {
 }
 
 /// The numbers of single functions among them.
-pub(crate) fn units() -> Option<Value> {
-    Some(vectors()?.1["units"].take())
-}
-
 const SEED: u64 = 41;
 
 fn largest(tensor: &Tensor) -> f64 {

@@ -5,6 +5,14 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 
+use intrada_data::DataError;
+use intrada_data::augment::Augment;
+use intrada_data::decode::Orientation;
+use intrada_data::label::Encoding;
+use intrada_data::margins::Margins;
+use intrada_data::order::Order;
+use intrada_data::resize::Scaling;
+use intrada_data::source::{LabelUse, Sample, Source};
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
@@ -15,15 +23,8 @@ use crate::adapt::{
 };
 use crate::arch::Arch;
 use crate::checkpoint;
-use crate::data::augment::Augment;
-use crate::data::decode::Orientation;
-use crate::data::label::Encoding;
+use crate::data::Batches;
 use crate::data::loader::{self, Loader};
-use crate::data::margins::Margins;
-use crate::data::order::Order;
-use crate::data::resize::Scaling;
-use crate::data::source::{LabelUse, Sample, Source};
-use crate::data::{Batches, DataError};
 use crate::optim::Repeats;
 
 #[test]

@@ -1,12 +1,12 @@
 //! The scores against numpy's numbers, and their laws.
 
+use intrada_data::raster::Rgb;
 use proptest::collection::vec;
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 use serde::Deserialize;
 use tch::{Kind, Tensor};
 
 use super::*;
-use crate::data::raster::Rgb;
 use crate::equations::{Alignment, entropy_map, softmax as softmax_of_tensor, upsample};
 use crate::network::{ChannelOrder, Normalization, Prediction};
 use crate::sight::View;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use intrada_data::input_file::InputFile;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -10,7 +11,6 @@ use tch::{Device, Kind, Tensor};
 
 use super::*;
 use crate::checkpoint;
-use crate::input_file::InputFile;
 
 const FILES: [&str; 8] =
     ["zip", "zip-protocol-4", "row", "record-zip", "record-row", "protocol-1-zip", "protocol-1-row", "python2"];

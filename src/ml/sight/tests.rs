@@ -1,11 +1,11 @@
 //! Laws of sliding windows, against sums over whole tensors.
 use std::num::NonZeroUsize;
 
+use intrada_data::raster::Rgb;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use tch::Device;
 
 use super::*;
-use crate::data::raster::Rgb;
 use crate::entropy_inference::{infer, judge, predict, predict_and_infer};
 use crate::equations::upsample;
 use crate::network::{ChannelOrder, Normalization};

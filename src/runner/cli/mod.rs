@@ -56,7 +56,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::event::full_disk;
 use crate::exec::batch::node;
-use crate::exec::local::supervisor;
+use crate::exec::local::{itself, supervisor};
 use crate::pipeline::{Look, Pipeline, Problems, Upstream};
 use crate::shell;
 use crate::shown;
@@ -218,9 +218,10 @@ impl From<anyhow::Error> for Refusal {
 
 type Answer = Result<u8, Refusal>;
 
-/// Parses the command line, runs the command and returns the exit status.
-pub fn main() -> ExitCode {
-    if let Some(status) = supervisor::answer_runner() {
+/// Parses the command line, runs the command and returns the exit status. `perform` performs the job in a file, if it needs no tensor:
+/// that code uses this crate.
+pub fn main(perform: itself::Perform) -> ExitCode {
+    if let Some(status) = supervisor::answer_runner().or_else(|| itself::answer_runner(perform)) {
         return status;
     }
     if let Some(status) = node::answer_batch_system() {

@@ -84,7 +84,7 @@ pub fn list(
         Some(list) => listed(root, place, naming, list, (&images, labels), &mut remarks)?,
     };
     refuse_equal_stems(place, naming, &names)?;
-    // The worker names maps after images, and lists them (`ml::data::source::map_file`).
+    // The worker names maps after images, and lists them (`intrada_data::source::map_file`).
     let is_unlistable = |name: &&str| name.contains(['\n', '\r']) || name.trim() != *name;
     if let Some(names) = Names::of(names.iter().map(String::as_str).filter(is_unlistable)) {
         return Err(DatasetError::Unlistable { folder: place.images.clone(), names });

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
 use crate::digest::FileDigest;
+use crate::kind;
 use crate::kind::dataset::{Encoding, Margins, Orientation, Scaling};
 
 pub use candidate::{Candidate, Scores, choose};
@@ -138,6 +139,37 @@ pub struct Job {
     pub attempt: Option<Attempt>,
     /// The instructions to which whatever computes is held, by their name in the pipeline file; none: the best there are.
     pub instruction_set: Option<String>,
+}
+
+impl Job {
+    /// A job that reads nothing and has no parameters, on the CPU, with one thread.
+    #[must_use]
+    pub fn bare(stage: impl Into<String>, kind: impl Into<String>, staging: PathBuf, slot: PathBuf) -> Job {
+        Job {
+            format: FORMAT,
+            stage: stage.into(),
+            kind: kind.into(),
+            parameters: BTreeMap::new(),
+            classes: Vec::new(),
+            datasets: BTreeMap::new(),
+            dataset_names: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            input_names: BTreeMap::new(),
+            items: None,
+            staging,
+            slot,
+            device: "cpu".to_owned(),
+            threads: 1,
+            attempt: None,
+            instruction_set: None,
+        }
+    }
+
+    /// Whether only `intrada-worker` performs it: see [`Kind::tensors`](crate::kind::Kind::tensors).
+    pub fn needs_tensors(&self) -> bool {
+        let kind = kind::ALL.iter().find(|kind| kind.name == self.kind);
+        kind.map_or(self.kind != scenes::PAINTING, |kind| kind.tensors)
+    }
 }
 
 /// A class to be told apart in the images.

@@ -35,5 +35,6 @@ pub(super) const KIND: Kind = Kind {
         OutputSpec::file("import", "import.json", OutputRole::ImportRecord),
     ],
     items: None,
+    tensors: true,
     runs: Runs::Worker,
 };

@@ -28,5 +28,6 @@ pub(super) const KIND: Kind = Kind {
     classes: &[ClassFact::Count],
     outputs: &[OutputSpec::file("counts", "class_counts.jsonl", OutputRole::ClassCounts)],
     items: Some("dataset"),
+    tensors: false,
     runs: Runs::Worker,
 };

@@ -32,5 +32,6 @@ pub(super) const KIND: Kind = Kind {
     classes: &[],
     outputs: &[],
     items: None,
+    tensors: false,
     runs: Runs::Command,
 };

@@ -44,5 +44,6 @@ pub(super) const KIND: Kind = Kind {
         OutputSpec::folder("thumbnails", OutputRole::Thumbnails),
     ],
     items: Some("images"),
+    tensors: true,
     runs: Runs::Worker,
 };

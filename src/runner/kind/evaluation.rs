@@ -49,5 +49,6 @@ pub(super) const KIND: Kind = Kind {
         OutputSpec::folder("predictions", OutputRole::MeasuredPredictions).only(Only::on("predictions")),
     ],
     items: Some("dataset"),
+    tensors: true,
     runs: Runs::Worker,
 };

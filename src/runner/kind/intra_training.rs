@@ -30,5 +30,6 @@ pub(super) const KIND: Kind = Kind {
     classes: &[ClassFact::Count, ClassFact::Things(FEATURE_DISTANCE)],
     outputs: training::OUTPUTS,
     items: None,
+    tensors: true,
     runs: Runs::Worker,
 };

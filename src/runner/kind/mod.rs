@@ -73,6 +73,8 @@ pub struct Kind {
     /// The key of the data set that it processes item by item, if the finding of an image is independent of other images.
     /// Findings are then cached per image and reused by a run over other images.
     pub items: Option<&'static str>,
+    /// Whether it needs tensors: then `intrada-worker` performs it, which takes 0.4 s to load libtorch; else a process of this program.
+    pub tensors: bool,
     /// Where it runs.
     pub runs: Runs,
 }
@@ -103,7 +105,7 @@ pub enum ClassFact {
 /// Where a stage runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runs {
-    /// In `intrada-worker`.
+    /// In a process of `intrada-worker`, or of this program.
     Worker,
     /// In the program that the stage names.
     Command,

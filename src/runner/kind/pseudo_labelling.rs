@@ -49,5 +49,6 @@ pub(super) const KIND: Kind = Kind {
         OutputSpec::folder("thumbnails", OutputRole::Thumbnails).only(Only::with("keep")),
     ],
     items: None,
+    tensors: false,
     runs: Runs::Worker,
 };

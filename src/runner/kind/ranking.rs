@@ -40,5 +40,6 @@ pub(super) const KIND: Kind = Kind {
         OutputSpec::file("ranking", "ranking.csv", OutputRole::RankingTable),
     ],
     items: None,
+    tensors: false,
     runs: Runs::Worker,
 };

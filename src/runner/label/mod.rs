@@ -453,22 +453,9 @@ impl Work<'_> {
     /// Paints the scenes of a data set into a folder.
     fn paint(&mut self, scenes: job::Dataset, folder: &Path) -> Result<(), Error> {
         let job = Job {
-            format: job::FORMAT,
-            stage: self.network.name.clone(),
-            kind: PAINTING.to_owned(),
-            parameters: BTreeMap::new(),
-            classes: Vec::new(),
             datasets: [(SCENES.to_owned(), scenes)].into(),
-            dataset_names: BTreeMap::new(),
-            inputs: BTreeMap::new(),
-            input_names: BTreeMap::new(),
-            items: None,
-            staging: folder.to_owned(),
-            slot: self.predictions.own(),
-            device: "cpu".to_owned(),
             threads: self.wanted.threads,
-            attempt: None,
-            instruction_set: None,
+            ..Job::bare(self.network.name.clone(), PAINTING, folder.to_owned(), self.predictions.own())
         };
         // Painting takes milliseconds each: its progress would only flicker.
         predict::perform_for(&self.predictions, job, self.control, &mut |_| {}).map_err(|failure| match failure {

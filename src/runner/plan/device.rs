@@ -6,7 +6,6 @@
 use crate::exec::Visible;
 use crate::exec::executor::Executor;
 use crate::exec::job::Description;
-use crate::kind::Runs;
 use crate::measures::plural;
 use crate::pipeline::{Pipeline, Problem, Stage, StageId};
 
@@ -42,10 +41,10 @@ pub fn index(device: &str) -> Option<usize> {
     }
 }
 
-/// Whether a worker's stage computes there: not if the file counts GPUs and assigns it none.
+/// Whether a stage computes there: not if it needs no tensors, nor if the file counts GPUs and assigns it none.
 fn needs_device(pipeline: &Pipeline, stage: &Stage) -> bool {
     let is_lent_none = pipeline.resources.gpus.is_some() && stage.execution.demand.gpus == Some(0);
-    stage.kind.runs == Runs::Worker && !is_lent_none
+    stage.kind.tensors && !is_lent_none
 }
 
 /// Why this worker can't compute on the device, if it can't.

@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::exec::control::Control;
 use crate::exec::executor::{Belongings, Executor, Report, Request, Start, Work};
 use crate::exec::job::predict::{Answer, Image, Outcome, Output, PREDICT, PREDICTION, Prediction};
-use crate::exec::job::{self, Event, Job};
+use crate::exec::job::{Event, Job};
 use crate::exec::local::Local;
 use crate::exec::perform::perform;
 use crate::exec::{self, Visible};
@@ -327,22 +327,12 @@ fn job(wanted: &Wanted<'_>, images: &[Image], folder: &Folder) -> Job {
         ("flip_test".to_owned(), json!(settings.flip_test)),
     ]);
     Job {
-        format: job::FORMAT,
-        stage: network.name.clone(),
-        kind: PREDICT.to_owned(),
         parameters,
         classes: network.classes.clone(),
-        datasets: BTreeMap::new(),
-        dataset_names: BTreeMap::new(),
         inputs: [("weights".to_owned(), network.weights.clone())].into(),
-        input_names: BTreeMap::new(),
-        items: None,
-        staging: folder.path().to_owned(),
-        slot: folder.own(),
         device: wanted.device.to_owned(),
         threads: wanted.threads,
-        attempt: None,
-        instruction_set: None,
+        ..Job::bare(network.name.clone(), PREDICT, folder.path().to_owned(), folder.own())
     }
 }
 

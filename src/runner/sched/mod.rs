@@ -53,7 +53,6 @@ use crate::event::{Event, Totals};
 use crate::exec::Failure;
 use crate::exec::local::find_worker;
 use crate::graph::StageGraph;
-use crate::kind::Runs;
 use crate::pipeline::{Look, Problem, Problems, Severity, StageId};
 use crate::plan::{device, weights};
 use crate::store::Artifact;
@@ -111,7 +110,7 @@ fn here(session: &Session, open: impl Iterator<Item = StageId>) -> impl Iterator
 /// The problem if one of these stages has to run here: there is no worker. A long run of commands must not find out at its end.
 fn missing_worker(session: &Session, open: impl Iterator<Item = StageId>) -> Option<Problem> {
     let mut open = here(session, open);
-    let stage = session.pipeline.stage(open.find(|stage| session.pipeline.stage(*stage).kind.runs == Runs::Worker)?);
+    let stage = session.pipeline.stage(open.find(|stage| session.pipeline.stage(*stage).kind.tensors)?);
     let Err(Failure::Failed { message, help }) = find_worker() else { return None };
     let problem = Problem::warning(message).at(stage.span, "needs it");
     Some(help.into_iter().fold(problem, Problem::help))

@@ -102,7 +102,7 @@ impl Slots {
         let asks_for_none = demand.gpus == Some(0) || self.is_on_cpu;
         Need {
             threads: demand.cpu.unwrap_or(if is_worker { self.worker_threads } else { 1 }),
-            gpus: demand.gpus.unwrap_or(usize::from(is_worker && !self.is_on_cpu)),
+            gpus: demand.gpus.unwrap_or(usize::from(stage.kind.tensors && !self.is_on_cpu)),
             sees_uncounted: executor.is_none() || !asks_for_none,
             executor,
             counted,

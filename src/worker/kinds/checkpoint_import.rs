@@ -3,12 +3,12 @@
 use intrada_ml::arch::Arch;
 use intrada_ml::checkpoint::{self, Apart, Member, Restored, Wrapping};
 use intrada_ml::network::Network;
+use intrada_work::kinds::summary;
+use intrada_work::{Failure, Notes, Work};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::summary;
 use crate::model::{Model, log_restored};
-use crate::work::{Failure, Notes, Work};
 
 #[derive(Deserialize)]
 struct Parameters {

@@ -5,24 +5,26 @@
 
 use std::borrow::Cow;
 
-use intrada_ml::data::encode::grey_png;
-use intrada_ml::data::source::LabelUse;
+use intrada_data::encode::grey_png;
+use intrada_data::rank::Score;
+use intrada_data::rank::files::scores_csv;
+use intrada_data::source::LabelUse;
 use intrada_ml::entropy_inference::{Inference, infer};
 use intrada_ml::network::Network;
-use intrada_ml::rank::Score;
-use intrada_ml::rank::files::scores_csv;
+use intrada_work::datasets::Part;
+use intrada_work::items::{ItemWriter, Output};
+use intrada_work::kinds::summary;
+use intrada_work::thumbnails::{self, Sheets, Thumbnail};
+use intrada_work::{Failure, Notes, Work};
 use serde::{Deserialize, Serialize};
 use tch::Kind;
 
-use super::summary;
-use crate::data::Part;
-use crate::items::{ItemWriter, Output};
+use crate::device;
 use crate::measure::Subject;
 use crate::model::Model;
+use crate::passes;
 use crate::pictures::photograph;
-use crate::thumbnails::{self, Sheets, Thumbnail};
 use crate::viewing::view;
-use crate::work::{Failure, Notes, Work};
 
 #[derive(Deserialize)]
 struct Parameters {
@@ -89,12 +91,12 @@ fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut ItemWrite
     let network = network(work, model)?;
     let (name, normalization) = (work.job.stage.as_str(), model.arch.normalization());
     let subject = Subject { name, network: network.as_ref(), normalization, kind: Kind::Float };
-    let looking = subject.looking(work.device, view(work)?);
+    let looking = subject.looking(device::of(&work.job), view(work)?);
     let rare: Vec<u8> =
         (0..=255).zip(&work.job.classes).filter(|(_, class)| class.rare).map(|(index, _)| index).collect();
     let total = names.len() as u64;
     let part = work.part("images", Part { names, labels: None })?;
-    let pass = work.pass_over(&part, &normalization, LabelUse::Ignored)?;
+    let pass = passes::over(&part, &normalization, LabelUse::Ignored)?;
     for (done, frame) in (1..).zip(pass) {
         let frame = frame?;
         // At the network's input size, as in the released code: intra training reads images and labels at this size.

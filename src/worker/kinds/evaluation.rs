@@ -6,25 +6,26 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use intrada_ml::data::colour::overlay;
-use intrada_ml::data::encode;
+use intrada_data::colour::overlay;
+use intrada_data::encode;
+use intrada_data::raster::Index;
+use intrada_data::source::map_file;
 use intrada_ml::data::pass::Frame;
-use intrada_ml::data::raster::Index;
-use intrada_ml::data::source::map_file;
 use intrada_ml::metrics::{Confusion, mean_iou};
 use intrada_ml::network::Network;
 use intrada_runner::kind::classes;
+use intrada_work::items::{ItemWriter, Output};
+use intrada_work::kinds::summary;
+use intrada_work::thumbnails::{self, Sheets, Thumbnail};
+use intrada_work::{Failure, Notes, Work};
 use serde::{Deserialize, Serialize};
 use tch::Kind;
 
-use super::summary;
-use crate::items::{ItemWriter, Output};
+use crate::device;
 use crate::measure::{self, Entropy, Looking, ROLE, Subject};
 use crate::model::Model;
 use crate::pictures::{self, ClassPixels, Judged};
-use crate::thumbnails::{self, Sheets, Thumbnail};
 use crate::viewing::view;
-use crate::work::{Failure, Notes, Work};
 
 #[derive(Deserialize)]
 struct Parameters {
@@ -110,7 +111,7 @@ fn kept(name: &str) -> Output {
 /// Measures each network on the images of which that isn't known. Overlays are drawn on the way.
 fn look_at(work: &Work, names: &[String], wanted: &Wanted, items: &mut ItemWriter<Found>) -> Result<(), Failure> {
     let colours: Vec<[u8; 3]> = work.job.classes.iter().map(|class| class.colour).collect();
-    let images = items.len() as u64;
+    let images = items.count() as u64;
     let rest: Vec<Vec<usize>> =
         names.iter().map(|name| items.lacking(|found| found.networks.contains_key(name))).collect();
     let (mut done, total) = (0, rest.iter().map(Vec::len).sum::<usize>() as u64);
@@ -210,7 +211,7 @@ fn network(work: &Work, name: &str) -> Result<(Model, Box<dyn Network>), Failure
 /// The network as it looks at the images of this stage.
 fn looking<'a>(work: &Work, name: &'a str, model: &Model, network: &'a dyn Network) -> Result<Looking<'a>, Failure> {
     let subject = Subject { name, network, normalization: model.arch.normalization(), kind: Kind::Float };
-    Ok(subject.looking(work.device, view(work)?))
+    Ok(subject.looking(device::of(&work.job), view(work)?))
 }
 
 /// Writes the measurements image by image, and predicts the most informative images again to make pictures.

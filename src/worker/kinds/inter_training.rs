@@ -1,7 +1,8 @@
 //! `inter-training`: from the labelled source domain to the unlabelled target.
 
+use intrada_work::{Failure, Notes, Work};
+
 use crate::training;
-use crate::work::{Failure, Notes, Work};
 
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let sources = work.sources("source")?;

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use intrada_ml::data::order::Order;
-use intrada_ml::data::source;
-use intrada_ml::rank;
+use intrada_data::order::Order;
+use intrada_data::rank;
+use intrada_data::source;
+use intrada_work::datasets::Part;
+use intrada_work::{Failure, Notes, Work};
 use serde::Deserialize;
 
-use crate::data::Part;
 use crate::training;
-use crate::work::{Failure, Notes, Work};
 
 pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let labels = work.linked_folder("easy")?;

@@ -8,12 +8,12 @@ use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use intrada_ml::data::colour::overlay;
-use intrada_ml::data::encode::{grey_png, palette_png, rgb_png};
+use intrada_data::colour::overlay;
+use intrada_data::encode::{grey_png, palette_png, rgb_png};
+use intrada_data::prefetch::Prefetch;
+use intrada_data::raster::{Index, Rgb};
+use intrada_data::resize::Scaling;
 use intrada_ml::data::pass::Frame;
-use intrada_ml::data::prefetch::Prefetch;
-use intrada_ml::data::raster::{Index, Rgb};
-use intrada_ml::data::resize::Scaling;
 use intrada_ml::entropy_inference::{Inference, infer};
 use intrada_ml::network::Normalization;
 use intrada_ml::sight::View;
@@ -22,15 +22,16 @@ use intrada_runner::digest::{Digest, FileDigest};
 use intrada_runner::exec::job::predict::{ANSWERS, Answer, Image, Outcome, Output, Predicted, Prediction, stamp};
 use intrada_runner::plain;
 use intrada_runner::store::stat::Stat;
+use intrada_work::datasets::picture_scaling;
+use intrada_work::kinds::summary;
+use intrada_work::{Failure, Notes, Work};
 use serde::Deserialize;
 use tch::Kind;
 
-use super::summary;
-use crate::data::picture_scaling;
+use crate::device;
 use crate::measure::{Looking, Subject};
 use crate::model::Model;
 use crate::viewing::view;
-use crate::work::{Failure, Notes, Work};
 
 /// Threads that decode, and images that wait decoded: a large one takes hundreds of megabytes, so their number is not that of
 /// the cores.
@@ -50,7 +51,7 @@ pub(super) fn perform(work: &Work) -> Result<Notes, Failure> {
     let subject = Subject { name, network: network.as_ref(), normalization, kind: Kind::Float };
     let window = view(work)?;
     let mut looker = Looker {
-        looking: subject.looking(work.device, View { window: None, ..window }),
+        looking: subject.looking(device::of(&work.job), View { window: None, ..window }),
         window,
         work,
         colours: work.job.classes.iter().map(|class| class.colour).collect(),

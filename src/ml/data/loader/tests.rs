@@ -2,20 +2,31 @@
 
 use std::path::Path;
 
+use intrada_data::class_counts::{self, Counts};
+use intrada_data::encode;
+use intrada_data::input_file::{Changed, InputFile};
+use intrada_data::margins::Margins;
+use intrada_data::rare;
+use intrada_data::raster::{Index, Rgb};
+use intrada_data::scenes::Style;
+use intrada_data::source::Sample;
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
 use super::*;
-use crate::data::class_counts::{self, Counts};
-use crate::data::encode;
-use crate::data::margins::Margins;
-use crate::data::rare;
-use crate::data::raster::{Index, Rgb};
-use crate::data::scenes::Style;
-use crate::data::source::Sample;
-use crate::input_file::{Changed, tests::as_it_is};
 use crate::network::ChannelOrder;
 
 const PLAIN: Normalization = Normalization { channels: ChannelOrder::Rgb, mean: [0.0; 3], scale: [1.0; 3] };
+
+/// The file with its current content as the expected one.
+fn as_it_is(path: &Path) -> InputFile {
+    /// Good enough to distinguish the contents of tests.
+    fn sum(bytes: &[u8]) -> [u8; 32] {
+        std::array::from_fn(|place| {
+            bytes.iter().skip(place).step_by(32).fold(bytes.len() as u8, |a, b| a.wrapping_mul(31) ^ b)
+        })
+    }
+    InputFile::holding(path, sum(&std::fs::read(path).unwrap()), sum)
+}
 
 fn number(n: usize) -> NonZeroUsize {
     NonZeroUsize::new(n).unwrap()

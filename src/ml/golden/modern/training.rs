@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use intrada_data::DataError;
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
@@ -14,7 +15,7 @@ use crate::adapt::{
     Masked, MaskedImages, Mean, Mixed, Outcome, Precision, Run, Settings, Teacher, Terms, Warmup, adapt,
 };
 use crate::checkpoint;
-use crate::data::{Batch, Batches, DataError};
+use crate::data::{Batch, Batches};
 use crate::network::Normalization;
 use crate::optim::DecoupledDecay;
 

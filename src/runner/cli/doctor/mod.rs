@@ -15,7 +15,6 @@ use super::{
     Answer, DONE, Format, STAGE_FAILED, cache_folder, is_coloured, keyring, shared_caches, show, show_json, tell_of,
 };
 use crate::graph;
-use crate::kind::Runs;
 use crate::pipeline::{Pipeline, Problems, Stage};
 use crate::sched::session::{Access, Caches, Session};
 use crate::shown;
@@ -145,7 +144,7 @@ fn json_line(check: &Check) -> String {
 /// Whether the pipeline has stages for the worker of this machine. Without a pipeline, true.
 fn needs_worker(pipeline: Option<&Pipeline>) -> bool {
     let is_for_worker =
-        |pipeline: &Pipeline, stage: &Stage| stage.kind.runs == Runs::Worker && pipeline.executor_of(stage).is_none();
+        |pipeline: &Pipeline, stage: &Stage| stage.kind.tensors && pipeline.executor_of(stage).is_none();
     pipeline.is_none_or(|pipeline| pipeline.stages.iter().any(|stage| is_for_worker(pipeline, stage)))
 }
 

@@ -5,6 +5,7 @@
 pub mod ask;
 mod command;
 mod installed;
+pub mod itself;
 mod no_start;
 pub mod orphans;
 mod process;
@@ -30,8 +31,12 @@ use running::Running;
 
 /// The first argument of a supervisor; the job's program and its arguments follow.
 const SUPERVISE: &str = "--supervise-job";
+/// The first argument of a process of this program that performs a job; the job's file follows.
+const PERFORM: &str = "--perform-itself";
 /// What it is called in a list of processes. Not as the runner: who kills all of those by name would kill it, too.
 const SUPERVISOR: &str = "intrada-supervisor";
+/// The program that links libtorch, and what a process is called that performs a job.
+const WORKER: &str = "intrada-worker";
 
 /// This machine.
 pub struct Local;

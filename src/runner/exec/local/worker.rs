@@ -1,4 +1,4 @@
-//! The worker program on this machine: where it is, and starting it with a job.
+//! The worker program on this machine: where it is, and starting it with a job. A job that needs no tensor is performed by this program.
 //!
 //! Knows the contract of [`super::super::job`] and nothing of what a kind does. The worker's standard output carries events, its
 //! standard error is the stage's log.
@@ -13,20 +13,20 @@ use super::super::job::Job;
 use super::super::job::predict::PREDICT;
 use super::super::{Failure, Visible};
 use super::process::{Prepared, Process};
-use super::{installed, no_start, open_log, show, surroundings};
+use super::{PERFORM, WORKER, installed, itself, no_start, open_log, show, surroundings};
 use crate::kind::instruction_set;
 
 /// Starts the worker on `job`. It sees only `gpus`.
 pub(super) fn start(job: &Job, gpus: &Visible, start: &Start<'_>) -> Result<Process, Failure> {
-    let worker = find_worker()?;
+    let worker = performer(job)?;
     let job_file = start.folder.join("job.json");
     let text = serde_json::to_vec(job).expect("a job is plain data");
     std::fs::write(&job_file, &text)
         .map_err(|error| Failure::new(format!("failed to write {}: {error}", job_file.display())))?;
     let log = open_log(start)?;
     note_withheld(&log);
-    let mut prepared = Prepared::new(&worker);
-    prepared.command().arg(job_file).stdout(Stdio::piped()).stderr(log);
+    let mut prepared = Prepared::new(&worker.program);
+    prepared.command().args(worker.argument).arg(job_file).stdout(Stdio::piped()).stderr(log);
     let set = job.instruction_set.as_deref().and_then(instruction_set::find);
     surroundings::settle(prepared.command(), Some(job.threads), set);
     if job.kind == PREDICT {
@@ -34,7 +34,27 @@ pub(super) fn start(job: &Job, gpus: &Visible, start: &Start<'_>) -> Result<Proc
         prepared.command().env("OMP_WAIT_POLICY", "passive");
     }
     show(gpus, prepared.command());
-    Process::start(&mut prepared, Some(start.belongings)).map_err(|error| no_start::refused(&worker, &error))
+    Process::start(&mut prepared, Some(start.belongings)).map_err(|error| no_start::refused(&worker.program, &error))
+}
+
+/// A program that performs a job, and its first argument.
+struct Performer {
+    program: PathBuf,
+    argument: Option<&'static str>,
+}
+
+/// The program for this job: a named worker performs them all.
+fn performer(job: &Job) -> Result<Performer, Failure> {
+    let itself = itself::program().filter(|_| !job.needs_tensors() && named_worker().is_none());
+    match itself {
+        Some(program) => Ok(Performer { program, argument: Some(PERFORM) }),
+        None => Ok(Performer { program: find_worker()?, argument: None }),
+    }
+}
+
+/// The worker that `INTRADA_WORKER` names.
+fn named_worker() -> Option<PathBuf> {
+    std::env::var_os("INTRADA_WORKER").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// Notes in the stage's log which variables have no effect.
@@ -51,15 +71,14 @@ fn note_withheld(mut log: &File) {
 /// There is none, or the package's has no torch that it can run on; the failure says what to do. A checkout without libtorch builds
 /// no worker, and needs none for a pipeline of commands.
 pub fn find_worker() -> Result<PathBuf, Failure> {
-    if let Some(path) = std::env::var_os("INTRADA_WORKER").filter(|path| !path.is_empty()) {
-        let path = PathBuf::from(path);
+    if let Some(path) = named_worker() {
         return if path.exists() {
             Ok(path)
         } else {
             Err(Failure::new(format!("INTRADA_WORKER names {}, which does not exist", path.display())))
         };
     }
-    let name = format!("intrada-worker{}", std::env::consts::EXE_SUFFIX);
+    let name = format!("{WORKER}{}", std::env::consts::EXE_SUFFIX);
     let own = std::env::current_exe().map_err(|error| {
         Failure::new(format!("failed to find the place of intrada-run itself: {error}"))
             .with_help("name the worker in the environment variable INTRADA_WORKER")

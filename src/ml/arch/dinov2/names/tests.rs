@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use intrada_data::input_file::InputFile;
 use intrada_weights::names::Stored::{As, Three};
 use intrada_weights::names::dinov2::{ENCODERS, RELEASED};
 use intrada_weights::names::{BACKBONE, Extent, HEAD, Stored};
@@ -11,7 +12,6 @@ use tch::{Device, Kind, Tensor, no_grad};
 use super::*;
 use crate::arch::dinov2::{Choice, DinoV2, HeadKind};
 use crate::checkpoint::{self, CheckpointError, Member, Restored};
-use crate::input_file::InputFile;
 use crate::network::Network;
 
 type Tensors = HashMap<String, Tensor>;

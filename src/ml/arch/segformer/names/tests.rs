@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use intrada_data::input_file::InputFile;
 use intrada_weights::names::Stored::{As, Both, FirstThird, LastThirds, Reversed, Three};
 use intrada_weights::names::segformer::{ALL, RELEASED};
 use intrada_weights::names::{BACKBONE, Extent, HEAD};
@@ -11,7 +12,6 @@ use tch::{Device, Kind, Tensor, no_grad};
 use super::*;
 use crate::arch::segformer::{Choice, HeadKind, SegFormer};
 use crate::checkpoint::{self, CheckpointError, Member, Restored};
-use crate::input_file::InputFile;
 use crate::network::Network;
 
 type Tensors = HashMap<String, Tensor>;

@@ -1,6 +1,6 @@
 //! Whether a batch with images of different sizes can't be avoided.
 //!
-//! Knows no training: takes sizes, the batch size and the number of images read. The rule is that of `ml::data::order`:
+//! Knows no training: takes sizes, the batch size and the number of images read. The rule is that of `data::order`:
 //! images are read pass by pass, each once per pass, and a batch may span two passes. The order of a shuffle isn't known
 //! here; but some numbers of images fill no batches of one size in any order.
 
