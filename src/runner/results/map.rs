@@ -111,7 +111,8 @@ impl Map {
         let mut encoder = png::Encoder::new(&mut file, self.width as u32, self.height as u32);
         encoder.set_color(if palette.is_some() { png::ColorType::Indexed } else { png::ColorType::Grayscale });
         encoder.set_depth(png::BitDepth::Eight);
-        encoder.set_compression(png::Compression::High);
+        // Nearly as small as `High`, in a fraction of the time: a page is written again while a run goes on.
+        encoder.set_compression(png::Compression::Balanced);
         // Classes form patches; smoothly varying values compress better as differences from the row above.
         let is_smooth = self.shares().iter().filter(|share| **share > 0.0).count() > PATCHY;
         encoder.set_filter(if is_smooth { png::Filter::Up } else { png::Filter::NoFilter });
