@@ -1,7 +1,7 @@
 //! How this process gets memory from the system: in large pieces, which it keeps.
 //!
 //! A training step allocates and frees the same tensors each time. By default glibc maps each large one anew, and the kernel clears its
-//! pages again: a seventh of an EfficientNet's step. Kept pages are reused, so the peak stays the same; the bytes of results do, too.
+//! pages again. Kept pages are reused, which halves the kernel's time; the peak stays the same, and so do the bytes of results.
 
 /// Has the C library keep what is freed. Other C libraries have other ways, which are left as they are.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
