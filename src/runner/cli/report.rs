@@ -64,6 +64,7 @@ pub(super) fn stale_in_the_cache(session: &mut Session) -> Vec<StageId> {
     without_results(session, |_| true)
 }
 
+/// `counts_the_cache` is asked after the plan, which finds what is not here.
 fn without_results(session: &mut Session, counts_the_cache: impl Fn(&Session) -> bool) -> Vec<StageId> {
     let planned = dry::plan(session, &[], &[]).map(|plan| plan.stages).unwrap_or_default();
     let is_adopted = counts_the_cache(session) && done::adopt(session, &[]).is_ok();

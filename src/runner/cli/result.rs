@@ -3,7 +3,7 @@
 //! Reads outputs from the cache, as another run may have replaced the files in the workspace. Formats no numbers:
 //! `results::metrics` does, and adds the remarks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::digest::{FileDigest, Key};
 use crate::kind::OutputRole;
@@ -141,8 +141,10 @@ impl Found<'_> {
         if pairs.is_empty() {
             pairs = beside_source_only(&origins);
         }
-        let pixels: Vec<ByImage> = networks.iter().map(|network| pixels_of(&lines, network)).collect();
-        let network = |at: usize| Some((metrics.get(networks[at].name)?.miou?, &pixels[at]));
+        let told: BTreeSet<usize> = pairs.iter().copied().flatten().collect();
+        let pixels: BTreeMap<usize, ByImage> =
+            told.into_iter().map(|at| (at, pixels_of(&lines, &networks[at]))).collect();
+        let network = |at: usize| Some((metrics.get(networks[at].name)?.miou?, &pixels[&at]));
         let step = |[from, to]: [usize; 2]| {
             let difference = Difference::of(&[Pair { base: network(from)?, own: network(to)? }])?;
             let [from, to] = [from, to].map(|at| networks[at].name.to_owned());
@@ -225,11 +227,10 @@ impl Found<'_> {
 /// Source-only with each adapted network, by their places, where an evaluation measures no last network of an adaptation: a story
 /// is of networks of one sort, but what a best or a chosen one gained is asked all the same.
 fn beside_source_only(networks: &[Origin]) -> Vec<[usize; 2]> {
-    let base = |network: &Origin| network.is_source_only && network.which == Which::Last && !network.has_learnt_these;
     let is_adapted = |network: &Origin| {
         network.training.is_some() && !network.is_source_only && !network.is_supervised && !network.has_learnt_these
     };
-    let Some(base) = networks.iter().position(base) else { return Vec::new() };
+    let Some(base) = networks.iter().position(Origin::is_baseline) else { return Vec::new() };
     (0..networks.len()).filter(|at| is_adapted(&networks[*at])).map(|at| [base, at]).collect()
 }
 

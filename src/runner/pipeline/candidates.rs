@@ -4,7 +4,7 @@
 
 use super::problem::Problem;
 use super::resolve::{Building, Resolver};
-use super::{DatasetId, InputSource, Pipeline, Stage};
+use super::{DatasetId, Pipeline, Stage};
 use crate::kind::training::{ADAPTING, CANDIDATES, CANDIDATES_EVERY, SCORED_ON};
 
 impl Resolver<'_> {
@@ -31,9 +31,5 @@ impl Pipeline {
 }
 
 fn scored_on(stage: &Stage) -> Option<DatasetId> {
-    let input = SCORED_ON.iter().find_map(|role| stage.input(role))?;
-    match input.from {
-        InputSource::Dataset { dataset, .. } => Some(dataset),
-        _ => None,
-    }
+    SCORED_ON.iter().find_map(|role| stage.input(role))?.dataset()
 }

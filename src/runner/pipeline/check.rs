@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use super::datasets::read_datasets;
 use super::header::{Header, read_header};
@@ -86,6 +87,7 @@ pub(super) fn check(
         stages,
         warnings: Vec::new(),
         sources: sources.clone(),
+        domains: OnceLock::new(),
     }
 }
 

@@ -52,6 +52,7 @@ mod words;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use intrada_picture::Palette;
 
@@ -62,6 +63,7 @@ pub use execution::{Demand, Execution, Resources};
 pub use executors::{Commands, Executor, Slurm, System, filled};
 pub use header::is_device;
 pub use near::nearest;
+use networks::Domains;
 pub use networks::{MeasuredNetwork, Which};
 pub use paths::Writers;
 pub use problem::{Label, Problem, Severity};
@@ -135,6 +137,8 @@ pub struct Pipeline {
     pub warnings: Vec<Problem>,
     /// The texts, for messages.
     pub sources: Sources,
+    /// Once something asks for them.
+    domains: OnceLock<Domains>,
 }
 
 impl Pipeline {

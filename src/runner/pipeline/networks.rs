@@ -99,16 +99,12 @@ impl Pipeline {
 
     /// The labelled data set on which a stage measures networks: of an evaluation, or of a training that chooses its best.
     pub fn dataset_of(&self, stage: &Stage) -> Option<DatasetId> {
-        match stage.input("dataset")?.from {
-            InputSource::Dataset { dataset, .. } => Some(dataset),
-            _ => None,
-        }
+        stage.input("dataset")?.dataset()
     }
 
     /// The names of the data sets whose labels of the target these stages learn from, sorted.
     pub fn target_labels(&self, stages: &[StageId]) -> Vec<&str> {
-        let domains = self.domains();
-        let sets = self.inputs_of_trainings(stages).filter_map(|input| self.gives(&domains, input));
+        let sets = self.inputs_of_trainings(stages).filter_map(|input| self.gives_target_labels(input));
         let sets: BTreeSet<&str> = sets.map(|dataset| self.dataset(dataset).name.as_str()).collect();
         sets.into_iter().collect()
     }
@@ -125,12 +121,8 @@ impl Pipeline {
     /// has them as its source (an intra step that keeps them, so as not to forget); or a source that another training adapts to, or that
     /// is in the same place as such a one and not in that of a source.
     pub fn gives_target_labels(&self, input: &Input) -> Option<DatasetId> {
-        // First what is cheap: the rest looks at all stages, and a report asks for each network of a sweep.
-        is_learnt_from(&input.role).then(|| self.gives(&self.domains(), input))?
-    }
-
-    fn gives(&self, domains: &Domains, input: &Input) -> Option<DatasetId> {
         let dataset = input.dataset().filter(|_| is_learnt_from(&input.role))?;
+        let domains = self.domains();
         let is_target = domains.targets.contains(&dataset)
             || input.role == LABELLED && !domains.sources_of_adaptation.contains(&dataset)
             || input.role != LABELLED
@@ -162,8 +154,12 @@ impl Pipeline {
         }
     }
 
-    /// The data sets that trainings learn from and adapt to.
-    fn domains(&self) -> Domains {
+    /// Found once: a report asks for each network of a sweep.
+    fn domains(&self) -> &Domains {
+        self.domains.get_or_init(|| self.find_domains())
+    }
+
+    fn find_domains(&self) -> Domains {
         let mut domains = Domains::default();
         for stage in self.stages.iter().filter(|stage| stage.is_training()) {
             let target = stage.input(TARGET).and_then(Input::dataset);
@@ -196,14 +192,13 @@ impl Pipeline {
     /// Whether one of these trainings learns from labels of images that a training of this pipeline adapts to, as an upper bound
     /// does.
     pub fn learns_from_the_target(&self, stages: &[StageId]) -> bool {
-        let domains = self.domains();
-        self.inputs_of_trainings(stages).any(|input| self.gives(&domains, input).is_some())
+        self.inputs_of_trainings(stages).any(|input| self.gives_target_labels(input).is_some())
     }
 }
 
-/// The data sets of all trainings.
-#[derive(Default)]
-struct Domains {
+/// The data sets that trainings learn from and adapt to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Domains {
     /// Whose labels are learnt from, but for `labelled`.
     sources: BTreeSet<DatasetId>,
     /// The same of trainings that adapt to others.

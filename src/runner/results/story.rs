@@ -63,6 +63,11 @@ impl Origin {
         }
     }
 
+    /// Whether it is the network with which a story begins: the last one without adaptation.
+    pub fn is_baseline(&self) -> bool {
+        self.is_source_only && self.which == Which::Last && !self.has_learnt_these
+    }
+
     fn is_alike(&self, other: &Origin) -> bool {
         !self.has_learnt_these
             && !other.has_learnt_these
@@ -77,9 +82,9 @@ impl Origin {
 
 /// The indices of the baseline and of the judged network. The judged network is the last one that was derived from another, like
 /// intra training from the network that ranked the images, and the baseline its nearest ancestor; if there is no such pair, the
-/// last network that adapts, or the last one, and the nearest one before it. One that has learnt from labels of the target is judged only if there is no other. Both
-/// are the same network of their training: the last, the best, the one chosen without labels, or the teacher. Where the evaluation has
-/// several of a training, the last one is judged, as in the papers, whatever their order.
+/// last network that adapts, or the last one, and the nearest one before it. One that has learnt from labels of the target is judged
+/// only if there is no other. Both are the same network of their training: the last, the best, the one chosen without labels, or the
+/// teacher. Where the evaluation has several of a training, the last one is judged, as in the papers, whatever their order.
 pub fn compared(networks: &[Origin]) -> Option<(usize, usize)> {
     let nearest = |judged: usize, fits: &dyn Fn(&Origin) -> bool| {
         let is_one = |at: &usize| networks[judged].is_alike(&networks[*at]) && fits(&networks[*at]);
@@ -117,11 +122,9 @@ pub fn steps(networks: &[Origin]) -> Vec<usize> {
         steps.insert(0, base);
     }
     // An evaluation of teachers or of chosen networks is compared with the same baseline: it has no other.
-    let is_baseline = |at: &usize| {
-        networks[*at].is_source_only && networks[*at].which == Which::Last && !networks[*at].has_learnt_these
-    };
     let is_told = steps.iter().any(|at| networks[*at].is_source_only);
-    if let Some(source_only) = (0..networks.len()).find(is_baseline).filter(|_| !is_told && !own.is_source_only) {
+    if let Some(source_only) = networks.iter().position(Origin::is_baseline).filter(|_| !is_told && !own.is_source_only)
+    {
         steps.insert(0, source_only);
     }
     steps.push(judged);

@@ -92,7 +92,10 @@ pub fn restore(session: &mut Session, past: &Past, comments: &str) -> Result<Res
     }
     let name = name_of(&session.pipeline.name, past.run.number);
     let folder = Path::new("runs").join(&name);
-    let pipeline = as_it_was(&session.pipeline, &past.run).map(|pipeline| Pipeline { name: name.clone(), ..pipeline });
+    let pipeline = as_it_was(&session.pipeline, &past.run).map(|mut pipeline| {
+        pipeline.name.clone_from(&name);
+        pipeline
+    });
     let mut restored = Restored {
         file: folder.join(format!("{name}.toml")),
         pipeline: pipeline.map(|pipeline| moved(pipeline, &session.pipeline.name)),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::supervisor::own_program;
 use super::{PERFORM, WORKER};
 
 /// Performs the job in a file: reports on standard output, logs on standard error.
@@ -26,11 +27,7 @@ pub fn answer_runner(perform: Perform) -> Option<ExitCode> {
     Some(perform(job.as_ref()))
 }
 
-/// The running program, even if its file was replaced since; `None`: it can't perform jobs.
+/// This program; `None`: it can't perform jobs.
 pub(super) fn program() -> Option<PathBuf> {
-    if !CAN_PERFORM.load(Ordering::Relaxed) {
-        return None;
-    }
-    let running = Path::new("/proc/self/exe");
-    if running.exists() { Some(running.to_owned()) } else { std::env::current_exe().ok() }
+    own_program().filter(|_| CAN_PERFORM.load(Ordering::Relaxed))
 }

@@ -64,7 +64,7 @@ pub(super) fn command_for(program: &OsStr) -> Option<Command> {
 }
 
 /// The running program, even if its file was replaced since.
-fn own_program() -> Option<PathBuf> {
+pub(super) fn own_program() -> Option<PathBuf> {
     let running = Path::new("/proc/self/exe");
     if running.exists() { Some(running.to_owned()) } else { std::env::current_exe().ok() }
 }
