@@ -1,4 +1,4 @@
-//! What this workspace's build scripts know about libtorch: whether it is present, and how a program finds it.
+//! What this workspace's build scripts know about libtorch: whether it is present, where its headers are, and how a program finds it.
 //!
 //! This crate's own build script checks the first, and stops a build without libtorch with one sentence. It knows nothing
 //! of what libtorch is used for and depends on nothing. As a build dependency of all crates that link libtorch, it comes
@@ -6,7 +6,8 @@
 //! answer a missing header with pages of C++.
 #![warn(missing_docs)]
 
-use std::path::Path;
+use std::env;
+use std::path::{Path, PathBuf};
 
 /// The version of the libtorch that was found when this crate was built, if its files say so.
 pub fn version() -> Option<&'static str> {
@@ -18,10 +19,24 @@ pub fn version() -> Option<&'static str> {
 /// Only for build scripts of packages that depend on torch-sys directly: it publishes its library folder to direct
 /// dependents (`DEP_TCH_LIBTORCH_LIB`). Empty if it was not built.
 pub fn link_arguments() -> Vec<String> {
-    let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else { return Vec::new() };
-    let lib = std::path::absolute(&lib).expect("the library folder that torch-sys names is not empty");
+    let Some(lib) = library_folder() else { return Vec::new() };
     // Without links: `.libtorch` is one in the checkout, and an installed program outlives that.
     arguments_for(&lib.canonicalize().unwrap_or(lib))
+}
+
+/// The folder of libtorch's headers, where torch-sys looks for them; for the same build scripts. `None` if it was not built.
+pub fn include_folder() -> Option<PathBuf> {
+    let lib = library_folder()?;
+    // A PyTorch has them beside its libraries, and torch-sys asks for that first.
+    let is_of_python = env::var_os("LIBTORCH_USE_PYTORCH").is_some();
+    let root = ["LIBTORCH_INCLUDE", "LIBTORCH"].into_iter().find_map(env::var_os).filter(|_| !is_of_python);
+    let root = root.map(PathBuf::from).or_else(|| lib.parent().map(Path::to_owned))?;
+    Some(root.join("include"))
+}
+
+fn library_folder() -> Option<PathBuf> {
+    let lib = env::var_os("DEP_TCH_LIBTORCH_LIB")?;
+    Some(std::path::absolute(lib).expect("the library folder that torch-sys names is not empty"))
 }
 
 /// As [`link_arguments`], for a known library folder.

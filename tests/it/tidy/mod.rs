@@ -28,6 +28,7 @@ const ONE_PLACE: &[(&str, &str)] = &[
     ("mozjpeg_sys", "picture"),
     ("image_webp", "picture"),
     ("tiff", "picture"),
+    ("torch_sys", "shim"),
     ("prost", "onnx"),
     ("half", "onnx"),
     ("maud", "runner/report/html"),
@@ -49,6 +50,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("weights", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
     ("statistics", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
     ("onnx", &["tch", "torch_sys", "intrada_runner", "intrada_ml", "intrada_worker"]),
+    ("shim", &["intrada_runner", "intrada_ml", "intrada_worker"]),
     ("ml", &["intrada_runner", "intrada_worker", "intrada_onnx", "toml"]),
     ("runner", &["tch", "torch_sys", "intrada_ml", "intrada_worker"]),
 ];
