@@ -3,15 +3,10 @@
 //!
 //! Knows no job. Environment variables, set before this process starts, tell each library which instructions it may use.
 //! That is not enough: oneDNN splits sums by the size of a CPU's caches, so it is switched off, and convolutions go through
-//! MKL, which guarantees equal sums. And MKL's square root starts with an estimate that differs between CPU models, so
-//! `sqrt` avoids it. tch exposes none of this, so libtorch's functions are looked up by name.
+//! MKL, which guarantees equal sums. MKL's square root starts with an estimate that differs between CPU models; the fused steps
+//! of optimisers, which take roots of moments, don't use it. tch exposes none of this, so libtorch's functions are looked up by name.
 
 use std::ffi::{CStr, c_char, c_void};
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use tch::{Kind, Tensor};
-
-static IS_HELD: AtomicBool = AtomicBool::new(false);
 
 /// `avx2`, `avx512`, `default`, …: libtorch's name in lower case. `None` if it can't be queried.
 pub fn instruction_set() -> Option<String> {
@@ -34,29 +29,7 @@ pub fn hold() -> bool {
         let switch = std::mem::transmute::<*mut c_void, Switch>(switch);
         switch(global(), false);
     }
-    IS_HELD.store(true, Ordering::Relaxed);
     true
-}
-
-/// The square root of each element; the nearest number once the process is restricted.
-pub(crate) fn sqrt(of: &Tensor) -> Tensor {
-    if IS_HELD.load(Ordering::Relaxed) && of.device() == tch::Device::Cpu { nearest_sqrt(of) } else { of.sqrt() }
-}
-
-fn nearest_sqrt(of: &Tensor) -> Tensor {
-    let flat = of.contiguous().view([-1]);
-    let root = match of.kind() {
-        Kind::Double => {
-            let numbers = Vec::<f64>::try_from(&flat).expect("a flat tensor of this kind");
-            Tensor::from_slice(&numbers.into_iter().map(f64::sqrt).collect::<Vec<_>>())
-        }
-        Kind::Float => {
-            let numbers = Vec::<f32>::try_from(&flat).expect("a flat tensor of this kind");
-            Tensor::from_slice(&numbers.into_iter().map(f32::sqrt).collect::<Vec<_>>())
-        }
-        kind => unreachable!("moments of {kind:?}"),
-    };
-    root.view_as(of)
 }
 
 /// A C++ string, which stores up to 15 characters inline.
@@ -108,14 +81,5 @@ mod tests {
     fn libtorch_says_what_it_chose() {
         let said = instruction_set().unwrap();
         assert!(["default", "avx2", "avx512"].contains(&said.as_str()), "{said}");
-    }
-
-    #[test]
-    fn a_root_is_the_nearest_number_and_of_the_same_form() {
-        let numbers = [0.0f32, 2.0, 3.0, 1e-12, 7.5, 1e20];
-        let root = nearest_sqrt(&Tensor::from_slice(&numbers).view([2, 3]));
-        assert_eq!(root.size(), [2, 3]);
-        let root = Vec::<f32>::try_from(root.view([-1])).unwrap();
-        assert_eq!(root, numbers.map(|number| (f64::from(number).sqrt()) as f32));
     }
 }

@@ -1,11 +1,12 @@
-//! SGD, Adam and AdamW, operation by operation like PyTorch's plain loops (`torch/optim/sgd.py`, `adam.py`), and schedules.
+//! SGD, Adam and AdamW by libtorch's fused kernels, as PyTorch's `fused = True`, and schedules.
 //!
-//! tch has both, but keeps their momentum inside C++ where it can't be saved, which resuming bit-identically requires. They
-//! know named parameters and gradients; losses and the time of a step are the loop's concern.
+//! tch has both, but keeps their momentum inside C++ where it can't be saved, which resuming bit-identically requires. A fused step
+//! passes over memory once, and rounds less: a product and a sum at a time. They know named parameters and gradients; losses and the
+//! time of a step are the loop's concern.
+use intrada_shim::fused;
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, no_grad};
 
-use crate::cpu;
 use crate::network::{Parameter, RateGroup};
 
 /// DeepLab's "poly" schedule: base · (1 − i/max)^power, for iteration i = 0, 1, …, max.
@@ -58,9 +59,12 @@ impl Rates {
     }
 }
 
+/// Where [`fused`] refuses.
+const BELONG_TOGETHER: &str = "state is made like its parameters, and gradients are by libtorch";
+
 /// The interface between optimiser and adaptation loop.
 pub trait Optimizer {
-    /// Sets all gradients to zero.
+    /// Leaves all parameters without gradients, as PyTorch's `zero_grad` does.
     fn zero_grad(&mut self);
 
     /// Updates the parameters with their gradients. A parameter without a gradient stays, without decay.
@@ -116,36 +120,33 @@ impl Sgd {
 
 impl Optimizer for Sgd {
     fn zero_grad(&mut self) {
-        zero_grad(&mut self.parameters);
+        zero_grad(&self.parameters);
     }
 
     fn step(&mut self, rates: Rates) {
-        let momentum = if self.steps == 0 { 0.0 } else { self.momentum };
+        let is_first = self.steps == 0;
         self.steps += 1;
-        no_grad(|| {
-            for (p, buffer) in self.parameters.iter_mut().zip(&mut self.buffers) {
-                let gradient = p.tensor.grad();
-                if !gradient.defined() {
-                    continue;
-                }
-                // Updates one after the other, and how many are made at once in each.
-                let (times, at_once) = match self.repeats {
-                    Repeats::Once => (1, 1),
-                    Repeats::Released => (p.repeats, 1),
-                    Repeats::MultiTensor => (1, p.repeats),
-                };
-                // In the first step every buffer of the multi-tensor loop is a new one, of one gradient.
-                let summed = if self.steps == 1 { 1 } else { at_once };
-                let kept = momentum.powi(at_once as i32);
-                let minus_rate = scalar(-rates.of(p.group) * f64::from(at_once), buffer);
-                for _ in 0..times {
-                    let _ = buffer.g_mul_scalar_(kept);
-                    let _ = buffer.g_add_(&slope(&p.tensor, &gradient, self.weight_decay, f64::from(summed)));
-                    // tch lacks add_'s factor; addcmul_ with a 0-dimensional tensor is the same operation.
-                    let _ = p.tensor.addcmul_(buffer, &minus_rate);
-                }
+        for batch in batches(&self.parameters, |p| (p.group, p.repeats)) {
+            let (group, repeats) = batch.by;
+            // Updates one after the other, and how many are made at once in each.
+            let (times, at_once) = match self.repeats {
+                Repeats::Once => (1, 1),
+                Repeats::Released => (repeats, 1),
+                Repeats::MultiTensor => (1, repeats),
+            };
+            let how = fused::Sgd {
+                rate: rates.of(group) * f64::from(at_once),
+                decay: self.weight_decay,
+                momentum: self.momentum.powi(at_once as i32),
+                // In the first step every buffer of the multi-tensor loop is a new one, of one gradient; `is_first` ignores this.
+                dampening: 1.0 - f64::from(at_once),
+                is_first,
+            };
+            let buffers = batch.of(&self.buffers);
+            for _ in 0..times {
+                fused::sgd(&batch.parameters, &batch.gradients, &buffers, how).expect(BELONG_TOGETHER);
             }
-        });
+        }
     }
 
     fn clip(&mut self, largest: f64) {
@@ -211,31 +212,20 @@ impl Adam {
 
 impl Optimizer for Adam {
     fn zero_grad(&mut self) {
-        zero_grad(&mut self.parameters);
+        zero_grad(&self.parameters);
     }
 
     fn step(&mut self, rates: Rates) {
         self.steps += 1;
-        let (beta1, beta2) = self.betas;
-        let correction1 = 1.0 - beta1.powf(self.steps as f64);
-        let correction2 = (1.0 - beta2.powf(self.steps as f64)).sqrt();
-        no_grad(|| {
-            for ((p, m), v) in self.parameters.iter_mut().zip(&mut self.first).zip(&mut self.second) {
-                let gradient = p.tensor.grad();
-                if !gradient.defined() {
-                    continue;
-                }
-                let decay = self.decay.as_ref().map_or(0.0, |decay| decay.of(p));
-                if decay != 0.0 {
-                    let _ = p.tensor.g_mul_scalar_(1.0 - rates.of(p.group) * decay);
-                }
-                let _ = m.lerp_(&gradient, 1.0 - beta1);
-                let _ = v.g_mul_scalar_(beta2);
-                let _ = v.addcmul_(&(&gradient * (1.0 - beta2)), &gradient);
-                let bottom = cpu::sqrt(v).g_div_scalar_(correction2).g_add_scalar_(Self::EPSILON);
-                let _ = p.tensor.addcdiv_(&(&*m * (-rates.of(p.group) / correction1)), &bottom);
-            }
-        });
+        let decay_of = |p: &Parameter| self.decay.as_ref().map_or(0.0, |decay| decay.of(p));
+        for batch in batches(&self.parameters, |p| (p.group, decay_of(p))) {
+            let (group, decay) = batch.by;
+            let rate = rates.of(group);
+            let how = fused::AdamW { step: self.steps, rate, betas: self.betas, decay, epsilon: Self::EPSILON };
+            let moments = [&self.first, &self.second].map(|moments| batch.of(moments));
+            let [first, second] = &moments;
+            fused::adamw(&batch.parameters, &batch.gradients, [first, second], how).expect(BELONG_TOGETHER);
+        }
     }
 
     fn clip(&mut self, largest: f64) {
@@ -256,13 +246,41 @@ impl Optimizer for Adam {
     }
 }
 
-/// `times` · (gradient + decay · parameter).
-fn slope(parameter: &Tensor, gradient: &Tensor, decay: f64, times: f64) -> Tensor {
-    let slope = match decay {
-        0.0 => gradient.shallow_clone(),
-        decay => (parameter * decay).g_add_(gradient),
-    };
-    if times == 1.0 { slope } else { slope * times }
+/// Parameters that have a gradient and are moved by the same numbers.
+struct Batch<By> {
+    by: By,
+    /// Their places among all parameters.
+    places: Vec<usize>,
+    parameters: Vec<Tensor>,
+    gradients: Vec<Tensor>,
+}
+
+impl<By> Batch<By> {
+    /// Theirs out of a list with one tensor for each parameter.
+    fn of(&self, state: &[Tensor]) -> Vec<Tensor> {
+        self.places.iter().map(|place| state[*place].shallow_clone()).collect()
+    }
+}
+
+/// All parameters that have a gradient, in their order within each batch.
+fn batches<By: PartialEq>(parameters: &[Parameter], by: impl Fn(&Parameter) -> By) -> Vec<Batch<By>> {
+    let mut batches: Vec<Batch<By>> = Vec::new();
+    for (place, parameter) in parameters.iter().enumerate() {
+        let gradient = parameter.tensor.grad();
+        if !gradient.defined() {
+            continue;
+        }
+        let by = by(parameter);
+        let index = batches.iter().position(|batch| batch.by == by).unwrap_or_else(|| {
+            batches.push(Batch { by, places: Vec::new(), parameters: Vec::new(), gradients: Vec::new() });
+            batches.len() - 1
+        });
+        let batch = &mut batches[index];
+        batch.places.push(place);
+        batch.parameters.push(parameter.tensor.shallow_clone());
+        batch.gradients.push(gradient);
+    }
+    batches
 }
 
 fn clip(parameters: &[Parameter], largest: f64) {
@@ -279,8 +297,9 @@ fn clip(parameters: &[Parameter], largest: f64) {
     });
 }
 
-fn zero_grad(parameters: &mut [Parameter]) {
-    parameters.iter_mut().for_each(|p| p.tensor.zero_grad());
+fn zero_grad(parameters: &[Parameter]) {
+    let tensors: Vec<Tensor> = parameters.iter().map(|p| p.tensor.shallow_clone()).collect();
+    intrada_shim::drop_gradients(&tensors).expect("parameters can have gradients");
 }
 
 fn zeros_like(parameters: &[Parameter]) -> Vec<Tensor> {
@@ -293,10 +312,6 @@ fn named<'a>(
     tensors: &'a [Tensor],
 ) -> impl Iterator<Item = (String, Tensor)> + 'a {
     parameters.iter().zip(tensors).map(move |(p, t)| (format!("{what}.{}", p.name), t.shallow_clone()))
-}
-
-fn scalar(value: f64, like: &Tensor) -> Tensor {
-    Tensor::scalar_tensor(value, (like.kind(), like.device()))
 }
 
 #[cfg(test)]

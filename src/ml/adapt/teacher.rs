@@ -2,6 +2,7 @@
 //!
 //! Its checkpoint state is all of its tensors; how often it has averaged is the iteration's number. The released code keeps no
 //! such counter, so that a resumed training restarts its teacher. What is learnt from its pseudo-labels is the loop's.
+use intrada_shim::fused;
 use tch::{Tensor, no_grad};
 
 use super::terms::Teacher as Terms;
@@ -12,9 +13,9 @@ use crate::network::Network;
 pub(super) struct Teacher<'a> {
     pub network: &'a dyn Network,
     alpha: f64,
-    /// Ours and the student's, of each parameter.
-    parameters: Vec<(Tensor, Tensor)>,
-    /// The same of everything else: running statistics and counters.
+    /// Ours and the student's parameters, in the same order.
+    parameters: [Vec<Tensor>; 2],
+    /// Ours and the student's of everything else: running statistics and counters.
     buffers: Vec<(Tensor, Tensor)>,
     /// Whether it looks at images, which moves its own running statistics.
     is_asked: bool,
@@ -25,14 +26,18 @@ impl<'a> Teacher<'a> {
     pub(super) fn new(network: &'a dyn Network, student: &dyn Network, terms: &Terms, is_asked: bool) -> Teacher<'a> {
         let of_student = student.state();
         let is_learnt: std::collections::HashSet<String> = student.parameters().into_iter().map(|p| p.name).collect();
-        let mut pairs = (Vec::new(), Vec::new());
+        let (mut parameters, mut buffers) = ([Vec::new(), Vec::new()], Vec::new());
         for ((name, ours), (other, theirs)) in network.state().into_iter().zip(of_student) {
             assert_eq!(name, other, "teacher and student are networks of the same kind");
             let ours = ours.set_requires_grad(false);
-            let side = if is_learnt.contains(&name) { &mut pairs.0 } else { &mut pairs.1 };
-            side.push((ours, theirs));
+            if is_learnt.contains(&name) {
+                let [all, all_theirs] = &mut parameters;
+                all.push(ours);
+                all_theirs.push(theirs);
+            } else {
+                buffers.push((ours, theirs));
+            }
         }
-        let (parameters, buffers) = pairs;
         Teacher { network, alpha: terms.alpha, parameters, buffers, is_asked }
     }
 
@@ -40,14 +45,12 @@ impl<'a> Teacher<'a> {
     /// buffers (DAFormer, `dacs.py`), which its own batches move. One that sees no batch takes the student's.
     pub(super) fn follow(&mut self, iteration: u64) {
         let keeps = teacher_keeps(iteration, self.alpha);
+        let [ours, theirs] = &mut self.parameters;
         no_grad(|| {
-            for (ours, theirs) in &mut self.parameters {
-                if iteration == 0 {
-                    ours.copy_(theirs);
-                } else {
-                    let share = theirs.detach() * (1.0 - keeps);
-                    let _ = ours.g_mul_scalar_(keeps).g_add_(&share);
-                }
+            if iteration == 0 {
+                ours.iter_mut().zip(&*theirs).for_each(|(ours, theirs)| ours.copy_(theirs));
+            } else {
+                fused::lerp(ours, theirs, 1.0 - keeps).expect("teacher and student are networks of the same kind");
             }
             if iteration == 0 || !self.is_asked {
                 self.buffers.iter_mut().for_each(|(ours, theirs)| ours.copy_(theirs));
