@@ -9,7 +9,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 /// A loss that an iteration can have, in the order of the keys in a line of `losses.jsonl`. The runner has the same names in a
 /// table of its own, `kind::losses`, which says what is shown of each.
@@ -111,9 +111,11 @@ pub struct LossRow {
 }
 
 impl LossRow {
-    /// Reads the numbers of an iteration.
+    /// Reads the numbers of an iteration, all at once: a GPU is waited for each time that something of it is read.
     pub(super) fn read(iteration: u64, lr: f64, losses: &[(Loss, Tensor)]) -> LossRow {
-        let losses = losses.iter().map(|(loss, value)| (*loss, value.double_value(&[]))).collect();
+        let all: Vec<Tensor> = losses.iter().map(|(_, value)| value.detach().to_kind(Kind::Double)).collect();
+        let values = Vec::<f64>::try_from(Tensor::stack(&all, 0)).expect("losses have no dimensions");
+        let losses = losses.iter().map(|(loss, _)| *loss).zip(values).collect();
         LossRow { iteration, lr, losses }
     }
 
