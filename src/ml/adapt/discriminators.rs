@@ -79,6 +79,7 @@ impl Discriminators {
 
     /// Their losses on the maps of logits N×C×H×W against one domain, on the levels that have a discriminator.
     pub(super) fn judge(&self, logits: &Levels, domain: Domain) -> Result<Levels, MapTooSmall> {
+        let _autocast = self.precision.autocast(logits.main.device());
         let judge = |trained: &Trained, logits: &Tensor| {
             let map = match self.adversary.map {
                 Map::WeightedSelfInformation => weighted_self_information(&softmax(logits)),

@@ -84,18 +84,21 @@ impl<'a> Players<'a> {
 
     /// Images N×3×H×W through the generator. What it drops is drawn anew for each `draw`.
     pub(super) fn forward(&self, images: &Tensor, draw: Draw) -> Passed {
+        let _autocast = self.precision.autocast(self.device);
         self.through(self.network, images, Statistics::Batch, Some(draw))
     }
 
     /// The teacher's main logits N×C×H×W of images N×3×H×W. It normalises by the batch and drops nothing.
     pub(super) fn taught(&self, images: &Tensor) -> Option<Tensor> {
         let teacher = self.teacher.as_ref()?;
+        let _autocast = self.precision.autocast(self.device);
         Some(no_grad(|| self.through(teacher.network, images, Statistics::Batch, None).logits.main))
     }
 
     /// The reference's deepest map of images N×3×H×W.
     pub(super) fn reference_features(&self, images: &Tensor) -> Option<Tensor> {
         let reference = self.reference?;
+        let _autocast = self.precision.autocast(self.device);
         Some(no_grad(|| self.through(reference, images, Statistics::Running, None).features))
     }
 

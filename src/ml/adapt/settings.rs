@@ -2,6 +2,7 @@
 //!
 //! Defaults are those of AdvEnt's and IntraDA's released code (`config.py`, `intrada.yml`); where a paper differs, the field
 //! says so. They know no files and no network.
+use intrada_shim::Autocast;
 use serde::{Deserialize, Serialize};
 
 use super::terms::{
@@ -17,8 +18,8 @@ pub enum Precision {
     Float32,
     /// Double, to check against other implementations.
     Float64,
-    /// Convolutions of both players in bfloat16, forward and backward. Weights, optimisers' state, statistics and losses
-    /// stay in single precision.
+    /// Convolutions and matrix products of all networks in bfloat16, forward and backward, as PyTorch's `torch.autocast` does
+    /// them. Weights, optimisers' state, statistics and losses stay in single precision.
     BFloat16,
 }
 
@@ -31,12 +32,14 @@ impl Precision {
         }
     }
 
-    /// Of what goes through the networks.
+    /// Of what the networks are given. In [`Precision::BFloat16`] libtorch lowers it where that does no harm.
     pub fn activations(self) -> tch::Kind {
-        match self {
-            Precision::BFloat16 => tch::Kind::BFloat16,
-            precision => precision.kind(),
-        }
+        self.kind()
+    }
+
+    /// For the time of a forward pass on a device.
+    pub(super) fn autocast(self, device: tch::Device) -> Option<Autocast> {
+        (self == Precision::BFloat16).then(|| Autocast::bfloat16(device))
     }
 }
 

@@ -1,13 +1,15 @@
 //! Measures a step of one method on `segformer-b1` with images of 256 × 256 in batches of two, without data loading.
 //!
-//! `cargo bench -p intrada-ml --bench steps -- METHOD THREADS REPEATS` prints CPU and wall seconds, the median of the repeats after a
+//! `cargo bench -p intrada-ml --bench steps -- METHOD THREADS REPEATS [PRECISION]` prints CPU and wall seconds, the median of the repeats after a
 //! warm-up, and the largest resident memory of the process. `steps.py` does the same in PyTorch, and `steps.sh` runs both in turn.
 //! There is no target value.
 
 use std::time::Instant;
 
 use intrada_data::DataError;
-use intrada_ml::adapt::{Companions, Control, GeneratorOptimizer, Method, Open, Run, Settings, Warmup, adapt};
+use intrada_ml::adapt::{
+    Companions, Control, GeneratorOptimizer, Method, Open, Precision, Run, Settings, Warmup, adapt,
+};
 use intrada_ml::arch::{Arch, Options};
 use intrada_ml::data::{Batch, Batches};
 use intrada_ml::optim::DecoupledDecay;
@@ -20,11 +22,13 @@ const BATCH: i64 = 2;
 fn main() {
     // `cargo bench` adds a flag of its own.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let [method, threads, repeats] = &arguments[..] else {
-        eprintln!("usage: cargo bench -p intrada-ml --bench steps -- METHOD THREADS REPEATS");
+    let [method, threads, repeats, rest @ ..] = &arguments[..] else {
+        eprintln!("usage: cargo bench -p intrada-ml --bench steps -- METHOD THREADS REPEATS [PRECISION]");
         return;
     };
     let named: Method = serde_json::from_value(method.as_str().into()).expect("a method");
+    let precision = rest.first().map_or("float32", String::as_str);
+    let precision: Precision = serde_json::from_value(precision.into()).expect("float32 or bfloat16");
     tch::set_num_threads(threads.parse().expect("a number of threads"));
     let repeats: usize = repeats.parse().expect("a number of repeats");
     let build = |seed| Arch::SegformerB1.build(Options::new(CLASSES, false), seed, Device::Cpu, Kind::Float);
@@ -54,6 +58,7 @@ fn main() {
         generator_rate: 6e-5,
         mean: named.mean(),
         terms: named.terms(),
+        precision,
         checkpoint_every: Some(1_000_000),
         ..Settings::default()
     };
