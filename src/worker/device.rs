@@ -1,8 +1,29 @@
-//! The device on which a job computes.
+//! The device on which a job computes, and what it may round there.
 
 use intrada_runner::exec::job::Job;
 use intrada_work::Failure;
+use serde::Deserialize;
 use tch::Device;
+
+/// What a training lets a GPU do for speed. Results change by it, so its key says so.
+#[derive(Clone, Copy, Deserialize)]
+pub(crate) struct GpuKeys {
+    tf32: bool,
+    cudnn_benchmark: bool,
+}
+
+impl GpuKeys {
+    /// For the rest of this process, which performs this job alone. A CPU stays as it is.
+    pub(crate) fn apply(self, device: Device) {
+        if !matches!(device, Device::Cuda(_)) {
+            return;
+        }
+        if self.tf32 {
+            intrada_shim::allow_tf32().expect("every libtorch with GPUs has this setting");
+        }
+        tch::Cuda::cudnn_set_benchmark(self.cudnn_benchmark);
+    }
+}
 
 /// That of a job, which was found when the job began.
 pub(crate) fn of(job: &Job) -> Device {

@@ -31,6 +31,7 @@ use serde::Deserialize;
 
 use crate::candidates::{CandidateKeys, Candidates};
 use crate::course::Course;
+use crate::device::{self, GpuKeys};
 use crate::labelled::{Labelled, LabelledKeys};
 use crate::measure::Subject;
 use crate::model::{Model, log_restored};
@@ -101,6 +102,8 @@ struct Parameters {
     #[serde(flatten)]
     labelled: LabelledKeys,
     precision: Precision,
+    #[serde(flatten)]
+    gpu: GpuKeys,
     checkpoint_every: Option<u64>,
     evaluate_every: Option<u64>,
     #[serde(flatten)]
@@ -118,6 +121,7 @@ enum Optimizer {
 /// Trains on the data sets `own`, which have labels, and adapts to `target`, of which none are read.
 pub(crate) fn train(work: &Work, own: Vec<Source>, target: Option<&Source>) -> Result<Notes, Failure> {
     let parameters: Parameters = work.parameters()?;
+    parameters.gpu.apply(device::of(&work.job));
     let labelled = Labelled::new(work, own, &parameters.labelled)?;
     let network = parameters.model.fresh(work, parameters.seed, parameters.precision.kind())?;
     let mut notes = Notes::new();

@@ -493,9 +493,29 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new(
         "precision",
         ValueType::Choice(&["float32", "float64", "bfloat16"]),
-        "precision of parameters and arithmetic; `bfloat16` applies to convolutions only, parameters and losses stay float32",
+        "precision of parameters and arithmetic; with `bfloat16` the networks' convolutions and matrix products are in it, as by \
+         PyTorch's `torch.autocast`, and parameters, optimisers, statistics and losses stay float32. It is slower on a CPU that has \
+         neither AVX512-BF16 nor AMX",
     )
     .or_text("float32"),
+    KeySpec::new(
+        "tf32",
+        ValueType::Flag,
+        "let a GPU round the factors of matrix products to TF32 as well, as it does in convolutions by default; without effect on a \
+         CPU. Never run on a GPU",
+    )
+    .or_flag(false)
+    .added()
+    .origin("none in AdvEnt, DAFormer or MIC"),
+    KeySpec::new(
+        "cudnn_benchmark",
+        ValueType::Flag,
+        "let cuDNN try its algorithms for each new size of images and take the quickest, which may be another one each time; without \
+         effect on a CPU. Never run on a GPU",
+    )
+    .or_flag(false)
+    .added()
+    .origin("AdvEnt, train_UDA.py"),
     KeySpec::new(
         "dataset",
         ValueType::Dataset { labels: true },
