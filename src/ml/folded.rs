@@ -1,13 +1,10 @@
-//! Layers in the form used for prediction: normalisation folded into the preceding convolution, DeepLab's classifier as one
-//! product.
+//! Convolutions in the form used for prediction: with the normalisation after them folded in.
 //!
-//! Mathematically equal forms differ in time: folded, a layer is one pass over memory instead of two; a convolution to a
-//! dozen classes uses an eighth of the processor that one to many channels does. Sums have another order, so the last bits
-//! differ from those of training, which uses its own form. Knows no network. Everything here is a copy of the weights:
-//! further training doesn't affect it.
-use tch::{Device, Kind, Tensor};
+//! Folded, both are one pass over memory instead of two. Rounding differs from that of training, which uses its own form. Knows
+//! no network. Everything here is a copy of the weights: further training doesn't affect it.
+use tch::{Kind, Tensor};
 
-use crate::layer::{Affine, Aspp, Conv, Geometry, Layer};
+use crate::layer::{Affine, Conv, Geometry, Layer, channels_last, convolution};
 use crate::network::Statistics;
 
 /// A convolution and the normalisation after it, as one convolution.
@@ -34,73 +31,16 @@ impl Folded {
 impl Layer for Folded {
     /// Both modes are inference.
     fn forward(&self, x: &Tensor, _: Statistics) -> Tensor {
-        let Geometry { stride, padding, dilation, groups, .. } = self.geometry;
-        x.conv2d(&self.weight, Some(&self.bias), stride, padding, dilation, groups)
-    }
-}
-
-/// [`Aspp`] as one 1×1 convolution, which computes the contribution of each tap of each branch for each cell, and a sum of
-/// those at the taps' offsets.
-pub(crate) struct Taps {
-    /// (taps · classes) × input × 1 × 1.
-    weight: Tensor,
-    /// The branches' biases, summed: classes.
-    bias: Tensor,
-    /// The row and column offsets of each tap.
-    distances: Vec<[i64; 2]>,
-}
-
-impl Taps {
-    pub(crate) fn new(aspp: &Aspp) -> Taps {
-        let branches = aspp.summed();
-        let mut distances = Vec::new();
-        let mut weights = Vec::new();
-        for Conv { weight, geometry, .. } in branches {
-            let half = geometry.kernel / 2;
-            for (row, column) in (0..geometry.kernel).flat_map(|row| (0..geometry.kernel).map(move |x| (row, x))) {
-                distances.push([row - half, column - half].map(|step| step * geometry.dilation));
-                weights.push(weight.detach().narrow(2, row, 1).narrow(3, column, 1));
-            }
-        }
-        let biases: Vec<Tensor> =
-            branches.iter().filter_map(|branch| branch.bias.as_ref().map(Tensor::detach)).collect();
-        let bias = Tensor::stack(&biases, 0).sum_dim_intlist([0i64].as_slice(), false, None::<Kind>);
-        Taps { weight: channels_last(&Tensor::cat(&weights, 0)), bias, distances }
-    }
-
-    pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        let parts = x.conv2d(&self.weight, None::<&Tensor>, 1, 0, 1, 1); // N×(taps · C)×h×w
-        let (images, classes, [height, width]) = (x.size()[0], self.bias.size()[0], [x.size()[2], x.size()[3]]);
-        let sum = self.bias.expand([images, height, width, classes], false).contiguous().permute([0, 3, 1, 2]);
-        for (tap, &[down, right]) in (0..).zip(&self.distances) {
-            // Outside is zero, like padding.
-            let (rows, columns) = (height - down.abs(), width - right.abs());
-            if rows <= 0 || columns <= 0 {
-                continue;
-            }
-            let part = parts.narrow(1, tap * classes, classes);
-            let part = part.narrow(2, down.max(0), rows).narrow(3, right.max(0), columns);
-            let _ = sum.narrow(2, (-down).max(0), rows).narrow(3, (-right).max(0), columns).g_add_(&part);
-        }
-        sum
-    }
-}
-
-/// The same tensor with its channels adjacent in memory, the fastest order for oneDNN's convolutions. Only on CPUs: float32
-/// on GPUs has not been measured.
-pub(crate) fn channels_last(x: &Tensor) -> Tensor {
-    match x.device() {
-        Device::Cpu => x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
-        _ => x.shallow_clone(),
+        convolution(x, &self.weight, Some(&self.bias), self.geometry)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tch::no_grad;
+    use tch::{Device, no_grad};
 
     use super::*;
-    use crate::layer::{First, Scope};
+    use crate::layer::Scope;
     use crate::network::RateGroup;
 
     fn close(ours: &Tensor, theirs: &Tensor) {
@@ -140,18 +80,5 @@ mod tests {
                 &theirs.detach(),
             );
         }
-    }
-
-    #[test]
-    fn a_classifier_by_taps_is_the_classifier_where_dilations_reach_over_the_edge_too() {
-        let mut scope = Scope::new(1, Kind::Double, Device::Cpu);
-        let aspp = Aspp::new(&mut scope, "head", [5, 3], &[1, 4, 6, 24], First::Uniform);
-        for (height, width) in [(7, 25), (4, 4), (1, 1)] {
-            let x = image(5, height, width);
-            close(&no_grad(|| Taps::new(&aspp).forward(&channels_last(&x))), &no_grad(|| aspp.forward(&x)));
-        }
-        let two = aspp.summing(2);
-        let x = image(5, 7, 9);
-        close(&no_grad(|| Taps::new(&two).forward(&x)), &no_grad(|| two.forward(&x)));
     }
 }

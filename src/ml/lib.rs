@@ -10,6 +10,7 @@
 
 pub mod adapt;
 pub mod arch;
+mod aspp;
 pub mod checkpoint;
 pub mod cpu;
 pub mod data;

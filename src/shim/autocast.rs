@@ -9,6 +9,7 @@ use crate::answered;
 
 unsafe extern "C" {
     fn intrada_shim_autocast_begin(is_cuda: bool, was_enabled: *mut bool, was_type: *mut i8) -> *mut c_char;
+    fn intrada_shim_autocast_is_on(is_cuda: bool) -> bool;
     fn intrada_shim_autocast_end(is_cuda: bool, was_enabled: bool, was_type: i8) -> *mut c_char;
 }
 
@@ -40,6 +41,14 @@ impl Autocast {
         let answer = answered(unsafe { intrada_shim_autocast_begin(is_cuda, &mut was_enabled, &mut was_type) });
         answer.expect("libtorch has bfloat16 on CPUs and on CUDA devices");
         Autocast { is_cuda, was_enabled, was_type, of_this_thread: PhantomData }
+    }
+}
+
+impl Autocast {
+    /// Whether it is on for this device, by whomever.
+    pub fn is_on(device: Device) -> bool {
+        // SAFETY: a plain value.
+        unsafe { intrada_shim_autocast_is_on(matches!(device, Device::Cuda(_))) }
     }
 }
 

@@ -4,7 +4,10 @@ use std::env;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=shim.cpp");
+    const SOURCES: [&str; 2] = ["shim.cpp", "convolution.cpp"];
+    for file in SOURCES.iter().chain(&["guarded.h"]) {
+        println!("cargo::rerun-if-changed={file}");
+    }
     for variable in ["LIBTORCH", "LIBTORCH_CXX11_ABI", "LIBTORCH_INCLUDE", "LIBTORCH_USE_PYTORCH"] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
@@ -19,7 +22,7 @@ fn main() {
             .debug(false)
             .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
             .include(include)
-            .file("shim.cpp")
+            .files(SOURCES)
             .compile("intrada_shim");
     }
     // For this crate's unit tests.

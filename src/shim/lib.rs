@@ -1,6 +1,6 @@
-//! Functions of libtorch that tch lacks: fused steps of optimisers, autocast, and what a GPU may round.
+//! Functions of libtorch that tch lacks: fused steps of optimisers, autocast, a backward pass of our own, and what a GPU may round.
 //!
-//! The C++ side is shim.cpp. Tensors are tch's; whose they are and when a function is called is the caller's. It knows no network, no
+//! The C++ side is shim.cpp and convolution.cpp. Tensors are tch's; whose they are and when a function is called is the caller's. It knows no network, no
 //! loss and no job.
 #![warn(missing_docs)]
 
@@ -10,6 +10,7 @@ use tch::Tensor;
 use torch_sys::C_tensor;
 
 mod autocast;
+pub mod convolution;
 pub mod fused;
 
 pub use autocast::Autocast;

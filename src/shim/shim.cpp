@@ -2,6 +2,8 @@
 // message, which the caller frees, or null.
 //
 // Narrow headers: torch/torch.h takes ten times as long to compile.
+#include "guarded.h"
+
 #include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_foreach_lerp.h>
@@ -9,8 +11,6 @@
 #include <ATen/ops/_fused_sgd.h>
 
 #include <cstdlib>
-#include <cstring>
-#include <exception>
 #include <vector>
 
 // As ATen/autocast_mode.h declares them. That header includes all of ATen; a declaration that no longer holds doesn't link.
@@ -34,17 +34,6 @@ std::vector<at::Tensor> list(Handles handles, size_t count) {
   for (size_t i = 0; i < count; ++i)
     tensors.push_back(*handles[i]);
   return tensors;
-}
-
-template <typename F> char *guarded(F &&call) {
-  try {
-    call();
-    return nullptr;
-  } catch (const std::exception &error) {
-    return strdup(error.what());
-  } catch (...) {
-    return strdup("something that is no std::exception was thrown");
-  }
 }
 
 at::DeviceType device_type(bool is_cuda) { return is_cuda ? at::kCUDA : at::kCPU; }
@@ -97,6 +86,8 @@ char *intrada_shim_autocast_begin(bool is_cuda, bool *was_enabled, int8_t *was_t
     at::autocast::increment_nesting();
   });
 }
+
+bool intrada_shim_autocast_is_on(bool is_cuda) { return at::autocast::is_autocast_enabled(device_type(is_cuda)); }
 
 char *intrada_shim_autocast_end(bool is_cuda, bool was_enabled, int8_t was_type) {
   return guarded([&] {

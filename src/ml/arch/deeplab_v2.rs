@@ -11,10 +11,10 @@ use serde::Deserialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
 use crate::arch::resnet::{Depth, FIRST, OUTPUTS, ResNet};
+use crate::aspp::Aspp;
 use crate::checkpoint::{self, Apart, Checkpoint, CheckpointError, Member, Restored, Rule};
 use crate::draws::Draw;
-use crate::folded::Taps;
-use crate::layer::{Aspp, Scope};
+use crate::layer::Scope;
 use crate::network::{Logits, Network, Parameter, Predictor, RateGroup, Statistics};
 
 const DILATIONS: [i64; 4] = [6, 12, 18, 24];
@@ -91,7 +91,7 @@ impl Network for DeepLabV2 {
 
     /// Batch normalisation folded, the main head as taps.
     fn predictor(&self) -> Predictor<'_> {
-        let (backbone, main) = no_grad(|| (self.backbone.folded(), Taps::new(&self.main)));
+        let (backbone, main) = no_grad(|| (self.backbone.folded(), self.main.taps()));
         Box::new(move |x| no_grad(|| main.forward(&backbone.deep(x))))
     }
 

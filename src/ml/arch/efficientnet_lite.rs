@@ -12,10 +12,11 @@ use intrada_data::input_file::InputFile;
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor, no_grad};
 
+use crate::aspp::Aspp;
 use crate::checkpoint::{self, CheckpointError, Member, Restored, Rule};
 use crate::draws::Draw;
-use crate::folded::{Folded, Taps, channels_last};
-use crate::layer::{Aspp, Conv, First, FrozenBatchNorm, Geometry, Layer, Scope};
+use crate::folded::Folded;
+use crate::layer::{Conv, First, FrozenBatchNorm, Geometry, Layer, Scope, channels_last};
 use crate::network::{Logits, Network, Parameter, Predictor, RateGroup, Statistics};
 
 const BATCH_NORM_EPSILON: f64 = 1e-3;
@@ -115,7 +116,7 @@ impl Network for EfficientNetLite0 {
 
     /// Batch normalisation folded, the main head as taps.
     fn predictor(&self) -> Predictor<'_> {
-        let (stem, main) = no_grad(|| (self.stem.folded(), Taps::new(&self.main)));
+        let (stem, main) = no_grad(|| (self.stem.folded(), self.main.taps()));
         let blocks: Vec<_> = no_grad(|| self.blocks.iter().map(Block::folded).collect());
         Box::new(move |x| {
             let through = |x: Tensor, block: &Block<Folded>| block.forward(&x);
@@ -161,7 +162,9 @@ fn blocks(scope: &mut Scope, output_stride: i64) -> Vec<Block<Normalized>> {
             let wanted = if repeat == 0 { stride } else { 1 };
             let stride = if reached * wanted > output_stride { 1 } else { wanted };
             let channels = [if repeat == 0 { input } else { output }, output];
-            let geometry = Geometry { kernel, stride, padding: 0, dilation, groups: channels[0] * expansion };
+            // With an odd kernel and no stride "same" padding is symmetric, so the convolution can do it itself.
+            let same = Geometry { groups: channels[0] * expansion, ..Geometry::same(kernel, dilation) };
+            let geometry = if stride == 1 { same } else { Geometry { stride, padding: 0, ..same } };
             let residual = wanted == 1 && channels[0] == channels[1];
             blocks.push(Block::new(scope, blocks.len(), channels, geometry, residual));
             reached *= stride;
@@ -195,7 +198,7 @@ impl Stem<Normalized> {
 
 impl<L: Layer> Stem<L> {
     fn forward(&self, x: &Tensor) -> Tensor {
-        self.0.forward(&pad_same(x, STEM), Statistics::Running).relu6()
+        self.0.forward(&pad_same(x, STEM), Statistics::Running).relu6_()
     }
 }
 
@@ -244,19 +247,23 @@ impl Block<Normalized> {
 impl<L: Layer> Block<L> {
     fn forward(&self, x: &Tensor) -> Tensor {
         let expanded = match &self.expand {
-            Some(expand) => expand.forward(x, Statistics::Running).relu6(),
+            Some(expand) => expand.forward(x, Statistics::Running).relu6_(),
             None => x.shallow_clone(),
         };
-        let y = self.depthwise.forward(&pad_same(&expanded, self.geometry), Statistics::Running).relu6();
-        let y = self.project.forward(&y, Statistics::Running);
-        if self.residual { y + x } else { y }
+        let y = self.depthwise.forward(&pad_same(&expanded, self.geometry), Statistics::Running).relu6_();
+        let mut y = self.project.forward(&y, Statistics::Running);
+        // In place: no convolution needs its output for a gradient.
+        if self.residual { y.g_add_(x) } else { y }
     }
 }
 
-/// TensorFlow's "same" padding: the output has ⌈n / stride⌉ cells, and an odd pixel of padding goes to the right and
-/// bottom, which no padding argument of a PyTorch convolution supports.
+/// TensorFlow's "same" padding, less what the convolution pads itself: the output has ⌈n / stride⌉ cells, and an odd pixel of
+/// padding goes to the right and bottom, which no padding argument of a PyTorch convolution supports.
 fn pad_same(x: &Tensor, geometry: Geometry) -> Tensor {
-    let Geometry { kernel, stride, dilation, .. } = geometry;
+    let Geometry { kernel, stride, padding, dilation, .. } = geometry;
+    if padding > 0 {
+        return x.shallow_clone();
+    }
     let size = x.size();
     let around = |n: i64| {
         let total = ((n + stride - 1) / stride - 1) * stride + dilation * (kernel - 1) + 1 - n;

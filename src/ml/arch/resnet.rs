@@ -7,8 +7,8 @@
 //! Keys: `conv1.weight`, `bn1.*`, `layer{1..4}.{i}.{conv,bn}{1,2,3}.*`, `layer{1..4}.0.downsample.{0,1}.*`.
 use tch::Tensor;
 
-use crate::folded::{Folded, channels_last};
-use crate::layer::{BatchNorm, Conv, First, Geometry, Layer, Scope};
+use crate::folded::Folded;
+use crate::layer::{BatchNorm, Conv, First, Geometry, Layer, Scope, channels_last};
 use crate::network::{RateGroup, Statistics};
 
 /// The number of blocks.

@@ -1,7 +1,7 @@
 //! Measures one AdvEnt step and one entropy inference, with DeepLab-v2 on ResNet-101, without data loading.
 //!
-//! `cargo bench -p intrada-ml --bench throughput -- THREADS REPEATS` prints a line each: CPU and wall seconds, the median
-//! of the repeats after one warm-up. `throughput.py` does the same in PyTorch, and `throughput.sh` runs both in turn. There
+//! `cargo bench -p intrada-ml --bench throughput -- THREADS REPEATS [WHAT]` prints a line each, or that one whose name contains
+//! WHAT: CPU and wall seconds, the median of the repeats after one warm-up. `throughput.py` does the same in PyTorch, and `throughput.sh` runs both in turn. There
 //! is no target value.
 
 use std::time::Instant;
@@ -26,8 +26,13 @@ fn main() {
     tch::set_num_threads(threads as i32);
     let options = Options::new(CLASSES, true);
     let network = Arch::DeepLabV2ResNet101.build(options, 1, Device::Cpu, Kind::Float);
-    report("inference 1024x512", &inference(network.as_ref(), repeats));
-    report("advent step 512x256", &training(network.as_ref(), repeats));
+    let what = std::env::args().skip(1).find(|argument| argument.chars().all(char::is_alphabetic));
+    type Measure = fn(&dyn Network, usize) -> Times;
+    for (name, measure) in [("inference 1024x512", inference as Measure), ("advent step 512x256", training)] {
+        if what.as_ref().is_none_or(|what| name.contains(what.as_str())) {
+            report(name, &measure(network.as_ref(), repeats));
+        }
+    }
 }
 
 /// CPU and wall seconds of each repeat.

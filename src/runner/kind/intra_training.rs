@@ -8,7 +8,7 @@ use super::{ClassFact, KeySpec, Kind, OutputRole, Runs, ValueType};
 
 pub(super) const KIND: Kind = Kind {
     name: "intra-training",
-    revision: 3,
+    revision: 4,
     summary: "Intra-domain adaptation: trains on the easy split with its pseudo-labels and adapts to the hard split \
               (IntraDA, section 3.3). With `method = \"source-only\"`: self-training on the easy split.",
     keys: &[
