@@ -124,7 +124,7 @@ fn gc_lets_go_of_samples_before_results_and_stats_count_them() {
     assert_eq!((&dry["samples"]["files"], &dry["samples_kept"]["bytes"]), (&0.into(), &usage.into()));
     assert_eq!(json("gc")["samples"]["files"], 0, "without a limit all stay");
     let results = json("stats")["objects"]["bytes"].as_u64().unwrap();
-    let gone = json(&format!("gc --max-size {}", results + usage / 2));
+    let gone = json(&format!("gc --max-size {}KiB", (results + usage / 2) / 1024));
     assert!(gone["results"].as_array().unwrap().iter().all(|result| result["goes"] == false), "{gone}");
     let left = samples(&space).len();
     assert!(0 < left && left < number, "{left} of {number}");
@@ -139,7 +139,7 @@ fn reduced_decoding_is_part_of_the_keys_only_where_it_is_set_and_changes_what_is
     let jpeg = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/picture/golden/420.jpg")).unwrap();
     let pipeline = |more: &str| {
         let lines = format!("format = \"folder\"\nroot = \"target\"\nsize = [32, 16]\n{more}");
-        training().adapted().dataset("target", &lines).inferred().set("pipeline.device", "cpu")
+        training().dataset("target", &lines).inferred().set("pipeline.device", "cpu")
     };
     let space = Space::with(pipeline(""));
     (0..3).for_each(|image| space.write(&format!("target/images/{image}.jpg"), &jpeg));
