@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::io::Cursor;
 use std::path::Path;
 
-use intrada_picture::{Coloured, Palette, Strange};
+use intrada_picture::{Coloured, Palette, Pixels, Strange};
 use png::{BitDepth, ColorType, Transformations};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +33,25 @@ pub enum Orientation {
     Apply,
 }
 
+/// How much of a JPEG is decoded that will be resized to less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Detail {
+    /// All of it.
+    #[default]
+    Full,
+    /// A half, a quarter or an eighth, if that is still enough: see [`intrada_picture::reduced`].
+    Reduced,
+}
+
+/// A photograph decoded at less than its size.
+pub struct Reduced {
+    /// What was decoded.
+    pub image: Rgb,
+    /// Width and height of the whole photograph.
+    pub whole: [usize; 2],
+}
+
 /// A file that [`intrada_picture`] reads as 8-bit RGB, as stored. Grey is repeated, 16 bits are cut to the upper 8,
 /// transparency is dropped.
 ///
@@ -48,11 +67,43 @@ pub fn photograph(path: &Path) -> Result<Rgb, DataError> {
 /// [`DataError::Decode`].
 pub fn photograph_bytes(path: &Path, bytes: &[u8], orientation: Orientation) -> Result<Rgb, DataError> {
     let pixels = intrada_picture::photograph(bytes).map_err(|fault| undecodable(path, fault))?;
+    Ok(rgb_of(pixels, orientation))
+}
+
+fn rgb_of(pixels: Pixels, orientation: Orientation) -> Rgb {
     let pixels = match orientation {
         Orientation::Ignore => pixels,
         Orientation::Apply => pixels.upright(),
     };
-    Ok(Raster::new(pixels.size[0], pixels.size[1], pixels.rgb))
+    Raster::new(pixels.size[0], pixels.size[1], pixels.rgb)
+}
+
+/// A JPEG's pixels at a part of its size that is at least `wanted`, which is asked with the size of the whole; optionally with the
+/// orientation tag applied, to both sizes. `None`: it is another format, or is needed whole. The path is for messages.
+///
+/// # Errors
+/// [`DataError::Decode`].
+pub fn reduced_bytes(
+    path: &Path,
+    bytes: &[u8],
+    orientation: Orientation,
+    wanted: impl FnOnce([usize; 2]) -> [usize; 2],
+) -> Result<Option<Reduced>, DataError> {
+    let turn = |tag: intrada_picture::Orientation, size: [u32; 2]| match orientation {
+        Orientation::Ignore => size,
+        Orientation::Apply => tag.upright(size),
+    };
+    // Turning a size twice gives the first.
+    let as_stored = |facts: &intrada_picture::Facts| {
+        let upright = turn(facts.orientation, facts.size).map(|side| side as usize);
+        // No side of a picture needs more than 32 bits, nor does one that is larger than all of them.
+        turn(facts.orientation, wanted(upright).map(|side| u32::try_from(side).unwrap_or(u32::MAX)))
+    };
+    let reduced = intrada_picture::reduced(bytes, as_stored).map_err(|fault| undecodable(path, fault))?;
+    Ok(reduced.map(|intrada_picture::Reduced { pixels, whole }| {
+        let whole = turn(pixels.orientation, whole).map(|side| side as usize);
+        Reduced { image: rgb_of(pixels, orientation), whole }
+    }))
 }
 
 /// A label file's class indices in one of the encodings. The path is for messages.

@@ -68,6 +68,11 @@ impl InputFile {
         &self.path
     }
 
+    /// The digest of its expected content; none if it is used whatever that is.
+    pub fn content(&self) -> Option<[u8; 32]> {
+        self.expected.map(|expected| expected.digest)
+    }
+
     /// All its bytes, checked.
     ///
     /// # Errors

@@ -78,12 +78,16 @@ impl LabelMap {
 /// # Errors
 /// [`DataError::UnknownClass`].
 pub fn check(path: &Path, map: &Index, classes: u8) -> Result<(), DataError> {
+    let is_bad = |value: u8| value >= classes && value != IGNORE;
+    // Without a way out of the loop it takes many pixels at once.
+    if !map.bytes().iter().fold(false, |any, &value| any | is_bad(value)) {
+        return Ok(());
+    }
     let mut pixels = [0usize; 256];
     for &value in map.bytes() {
         pixels[usize::from(value)] += 1;
     }
-    let is_bad = |value: u8| value >= classes && value != IGNORE;
-    let Some(first) = map.bytes().iter().position(|&value| is_bad(value)) else { return Ok(()) };
+    let first = map.bytes().iter().position(|&value| is_bad(value)).expect("there is one");
     Err(DataError::UnknownClass {
         path: path.to_owned(),
         classes,

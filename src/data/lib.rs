@@ -23,6 +23,7 @@ pub mod colour;
 pub mod decode;
 pub mod encode;
 pub mod input_file;
+pub mod kept;
 pub mod label;
 pub mod margins;
 pub mod mixture;

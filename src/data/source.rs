@@ -5,13 +5,14 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::decode::Orientation;
+use super::decode::{Detail, Orientation, Reduced};
+use super::kept::{Keep, Name};
 use super::label::{Encoding, LabelMap};
 use super::margins::{Inside, Margins};
 use super::raster::{Index, Rgb};
-use super::resize::Scaling;
+use super::resize::{Filter, Scaling};
 use super::scenes::{self, Style};
 use super::{DataError, decode, label};
 use crate::input_file::InputFile;
@@ -55,6 +56,12 @@ pub enum Source {
         /// Pixels at the edges of the resized images that are outside, for the network.
         #[serde(default)]
         margins: Margins,
+        /// How much of a JPEG is decoded, if a size is given.
+        #[serde(default)]
+        detail: Detail,
+        /// Where decoded and resized samples are kept, if they are. Those of files whose content isn't known are not.
+        #[serde(skip)]
+        keep: Option<Keep>,
     },
     /// Synthetic scenes, see [`scenes`].
     Scenes {
@@ -115,6 +122,47 @@ pub struct Reader {
     encoding: Encoding,
     orientation: Orientation,
     margins: Margins,
+    detail: Detail,
+    keep: Option<Kept>,
+}
+
+/// Where samples are kept, and what determines their pixels besides their files.
+struct Kept {
+    keep: Keep,
+    images: Vec<u8>,
+    labels: Vec<u8>,
+}
+
+/// Increment when an image or a label of a [`Recipe`] gets other pixels than before, but for the decoders, which have revisions of
+/// their own.
+const REVISION: u32 = 1;
+
+/// What determines pixels besides the file's content, the size of a label, and the number of classes that it is checked for.
+#[derive(Serialize)]
+#[serde(tag = "of", rename_all = "kebab-case")]
+enum Recipe<'a> {
+    Image {
+        revision: u32,
+        jpeg: u32,
+        webp: u32,
+        size: Option<[usize; 2]>,
+        scaling: Scaling,
+        orientation: Orientation,
+        detail: Detail,
+    },
+    Label {
+        revision: u32,
+        encoding: &'a Encoding,
+        map: Option<&'a [u8]>,
+        filter: Filter,
+    },
+}
+
+impl Recipe<'_> {
+    /// Text, of which none is the beginning of another.
+    fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a recipe is plain data")
+    }
 }
 
 struct Entry {
@@ -149,11 +197,13 @@ impl Reader {
             return Err(DataError::Settings(format!("a size of {size:?} holds no pixel")));
         }
         let label_table = label_map.map(LabelMap::table).transpose()?;
-        let (scaling, margins) = match source {
-            Source::Files { scaling, margins, .. } => (*scaling, *margins),
-            Source::Scenes { margins, .. } => (Scaling::default(), *margins),
+        let (scaling, margins, detail, keep) = match source {
+            Source::Files { scaling, margins, detail, keep, .. } => (*scaling, *margins, *detail, keep.clone()),
+            Source::Scenes { margins, .. } => (Scaling::default(), *margins, Detail::default(), None),
         };
-        let reader = Self { entries, size, scaling, label_table, encoding, orientation, margins };
+        let mut reader =
+            Self { entries, size, scaling, label_table, encoding, orientation, margins, detail, keep: None };
+        reader.keep = keep.map(|keep| reader.kept_in(keep));
         if reader.entries.is_empty() {
             return Err(DataError::Settings("a data set without samples".to_owned()));
         }
@@ -172,6 +222,21 @@ impl Reader {
         &self.entries[sample].name
     }
 
+    fn kept_in(&self, keep: Keep) -> Kept {
+        let image = Recipe::Image {
+            revision: REVISION,
+            jpeg: intrada_picture::JPEG_REVISION,
+            webp: intrada_picture::WEBP_REVISION,
+            size: self.size,
+            scaling: self.scaling,
+            orientation: self.orientation,
+            detail: self.detail,
+        };
+        let map = self.label_table.as_ref().map(|table| &table[..]);
+        let label = Recipe::Label { revision: REVISION, encoding: &self.encoding, map, filter: self.scaling.filter };
+        Kept { keep, images: image.bytes(), labels: label.bytes() }
+    }
+
     /// A sample as stored; the label is mapped to classes and checked.
     ///
     /// # Errors
@@ -182,11 +247,7 @@ impl Reader {
             Picture::File(file) => decode::photograph_bytes(file.path(), &file.read()?, self.orientation)?,
             Picture::Scene { style, seed, index } => scenes::scene(*style, *seed, *index).0,
         };
-        let label = match labels {
-            LabelUse::Ignored => None,
-            LabelUse::Required { classes } => Some(self.read_label(entry, classes)?),
-        };
-        Ok(Example { image, label, inside: None })
+        Ok(Example { image, label: self.label_if(entry, labels)?, inside: None })
     }
 
     /// The label of a sample as stored, mapped to classes and checked. Its image is not opened.
@@ -197,14 +258,62 @@ impl Reader {
         self.read_label(&self.entries[sample], classes)
     }
 
+    /// A sample as stored, and its image at the size of the data set, as the network sees it; none if that is the stored one.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn read_and_resize(&self, sample: usize, labels: LabelUse) -> Result<(Example, Option<Rgb>), DataError> {
+        let Picture::File(file) = &self.entries[sample].image else {
+            let example = self.read(sample, labels)?;
+            let resized = self.resized_unless_equal(&example.image);
+            return Ok((example, resized));
+        };
+        let bytes = file.read()?;
+        let image = decode::photograph_bytes(file.path(), &bytes, self.orientation)?;
+        let is_as_stored = self.size.is_none_or(|size| self.scaling.size_of(image.size(), size) == image.size());
+        let resized = (!is_as_stored).then(|| {
+            self.kept_image(file, || match self.reduced(file, &bytes)? {
+                Some(reduced) => Ok(reduced),
+                None => Ok(self.resized_unless_equal(&image).unwrap_or_else(|| image.clone())),
+            })
+        });
+        let resized = resized.transpose()?;
+        let label = self.label_if(&self.entries[sample], labels)?;
+        Ok((Example { image, label, inside: None }, resized))
+    }
+
+    /// The image of a sample at the size of the data set, and its label as stored: what the network sees, and what its prediction is
+    /// compared with.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn read_seen(&self, sample: usize, labels: LabelUse) -> Result<Example, DataError> {
+        let entry = &self.entries[sample];
+        Ok(Example { image: self.image_at_size(entry)?, label: self.label_if(entry, labels)?, inside: None })
+    }
+
     /// A sample at the size of the data set, with what its margins leave.
     ///
     /// # Errors
     /// As [`Reader::read`], [`DataError::SizeMismatch`] if no size is set and the label has another size than its image, and
     /// [`DataError::AllMargin`].
     pub fn read_resized(&self, sample: usize, labels: LabelUse) -> Result<Example, DataError> {
-        let example = self.at_size(sample, self.read(sample, labels)?)?;
-        let size = example.image.size();
+        let entry = &self.entries[sample];
+        let image = self.image_at_size(entry)?;
+        let size = image.size();
+        let label = match labels {
+            LabelUse::Ignored => None,
+            // Both have one size, also if a label's own aspect ratio gives another in the box.
+            LabelUse::Required { classes } => Some(self.label_at_size(entry, classes, self.size.map(|_| size))?),
+        };
+        if let Some(label) = label.as_ref().filter(|label| label.size() != size) {
+            return Err(DataError::SizeMismatch {
+                image: self.name(sample).to_owned(),
+                image_size: size,
+                label: entry.label_path(),
+                label_size: label.size(),
+            });
+        }
         let inside = (!self.margins.is_none()).then(|| self.margins.inside(size)).map(|inside| {
             inside.ok_or_else(|| DataError::AllMargin {
                 image: self.name(sample).to_owned(),
@@ -212,36 +321,71 @@ impl Reader {
                 margins: self.margins,
             })
         });
-        Ok(Example { inside: inside.transpose()?, ..example })
+        Ok(Example { image, label, inside: inside.transpose()? })
     }
 
-    fn at_size(&self, sample: usize, example: Example) -> Result<Example, DataError> {
-        let Example { image, label, inside } = example;
-        let mismatch = label.as_ref().filter(|label| label.size() != image.size());
-        match (self.size, mismatch) {
-            (Some(_), _) => {
-                let image = self.resized_unless_equal(&image).unwrap_or(image);
-                // Both have one size, also if a label's own aspect ratio gives another in the box.
-                let label = label.map(|label| self.resized_label(label, image.size()));
-                Ok(Example { image, label, inside })
-            }
-            (None, None) => Ok(Example { image, label, inside }),
-            (None, Some(label)) => Err(DataError::SizeMismatch {
-                image: self.name(sample).to_owned(),
-                image_size: image.size(),
-                label: self.entries[sample].label_path(),
-                label_size: label.size(),
+    fn image_at_size(&self, entry: &Entry) -> Result<Rgb, DataError> {
+        let resized = |image: Rgb| self.resized_unless_equal(&image).unwrap_or(image);
+        match &entry.image {
+            Picture::Scene { style, seed, index } => Ok(resized(scenes::scene(*style, *seed, *index).0)),
+            Picture::File(file) => self.kept_image(file, || {
+                let bytes = file.read()?;
+                match self.reduced(file, &bytes)? {
+                    Some(reduced) => Ok(reduced),
+                    None => decode::photograph_bytes(file.path(), &bytes, self.orientation).map(resized),
+                }
             }),
         }
     }
 
+    /// A file's image at the size of the data set, made of less than all of it; none if that isn't asked for or can't be.
+    fn reduced(&self, file: &InputFile, bytes: &[u8]) -> Result<Option<Rgb>, DataError> {
+        let (Some(size), Detail::Reduced) = (self.size, self.detail) else { return Ok(None) };
+        let to = |whole| self.scaling.size_of(whole, size);
+        let reduced = decode::reduced_bytes(file.path(), bytes, self.orientation, to)?;
+        Ok(reduced.map(
+            |Reduced { image, whole }| {
+                if image.size() == to(whole) { image } else { self.scaling.photograph(&image, to(whole)) }
+            },
+        ))
+    }
+
+    /// The image of this file at the size of the data set, as kept; else as made, and kept from now on.
+    fn kept_image(&self, file: &InputFile, make: impl FnOnce() -> Result<Rgb, DataError>) -> Result<Rgb, DataError> {
+        match (&self.keep, file.content()) {
+            (Some(kept), Some(content)) => kept.keep.get_or(kept.image(content), make),
+            _ => make(),
+        }
+    }
+
+    /// A label at this size, or as stored.
+    fn label_at_size(&self, entry: &Entry, classes: u8, to: Option<[usize; 2]>) -> Result<Index, DataError> {
+        let make = || {
+            let label = self.read_label(entry, classes)?;
+            Ok(match to {
+                Some(to) if to != label.size() => self.scaling.map(&label, to),
+                _ => label,
+            })
+        };
+        match (&self.keep, &entry.label) {
+            (Some(kept), Some(Picture::File(file))) => match file.content() {
+                Some(content) => kept.keep.get_or(kept.label(content, classes, to), make),
+                None => make(),
+            },
+            _ => make(),
+        }
+    }
+
     /// An image of the data set at the network's input size; none if it is of this size.
-    pub fn resized_unless_equal(&self, image: &Rgb) -> Option<Rgb> {
+    fn resized_unless_equal(&self, image: &Rgb) -> Option<Rgb> {
         self.scaling.unless_equal(image, self.size?)
     }
 
-    fn resized_label(&self, label: Index, to: [usize; 2]) -> Index {
-        if label.size() == to { label } else { self.scaling.map(&label, to) }
+    fn label_if(&self, entry: &Entry, labels: LabelUse) -> Result<Option<Index>, DataError> {
+        match labels {
+            LabelUse::Ignored => Ok(None),
+            LabelUse::Required { classes } => self.read_label(entry, classes).map(Some),
+        }
     }
 
     fn read_label(&self, entry: &Entry, classes: u8) -> Result<Index, DataError> {
@@ -257,6 +401,18 @@ impl Reader {
         }
         label::check(&entry.label_path(), &map, classes)?;
         Ok(map)
+    }
+}
+
+impl Kept {
+    fn image(&self, content: [u8; 32]) -> Name {
+        self.keep.name(&[&self.images[..], &content].concat())
+    }
+
+    /// A label is kept once its values are checked: for fewer classes, it would have to be again.
+    fn label(&self, content: [u8; 32], classes: u8, to: Option<[usize; 2]>) -> Name {
+        let to = to.unwrap_or_default().map(|side| (side as u64).to_le_bytes());
+        self.keep.name(&[&self.labels[..], &content, &[classes], &to[0], &to[1]].concat())
     }
 }
 
@@ -346,9 +502,9 @@ pub fn map_files<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<PathBuf
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode;
     use crate::label::Otherwise;
     use crate::resize::{Filter, Fit};
+    use crate::{encode, kept};
 
     fn scenes_of(count: u64, only: Option<Vec<String>>, labels: Option<PathBuf>) -> Source {
         Source::Scenes {
@@ -369,8 +525,8 @@ mod tests {
 
     fn scaled(samples: Vec<Sample>, size: Option<[usize; 2]>, scaling: Scaling) -> Source {
         let label_map = Some(LabelMap { pairs: vec![(7, 0), (8, 1)], otherwise: Otherwise::Keep });
-        let (encoding, orientation, margins) = Default::default();
-        Source::Files { samples, size, scaling, label_map, encoding, orientation, margins }
+        let (encoding, orientation, margins, detail) = Default::default();
+        Source::Files { samples, size, scaling, label_map, encoding, orientation, margins, detail, keep: None }
     }
 
     /// A sample of a 4×2 image and a label of which every pixel is `value`.
@@ -424,6 +580,191 @@ mod tests {
         let map = Index::new(4, 1, vec![0, 1, 2, 3]);
         let half = |filter| Scaling { fit: Fit::Exact, filter }.map(&map, [2, 1]).bytes().to_vec();
         assert_eq!((half(Filter::Bicubic), half(Filter::Bilinear)), (vec![1, 3], vec![0, 2]));
+    }
+
+    /// The data set with these files' current content as the expected one, and its samples kept in `folder`.
+    fn kept(folder: &Path, source: Source) -> (Source, Keep) {
+        let keep = kept::tests::keep(folder);
+        let known = |file: &InputFile| {
+            let bytes = std::fs::read(file.path()).unwrap();
+            InputFile::holding(file.path(), kept::tests::sum(&bytes), kept::tests::sum)
+        };
+        let Source::Files { samples, size, scaling, label_map, encoding, orientation, margins, detail, .. } = source
+        else {
+            panic!("files")
+        };
+        let sample =
+            |sample: Sample| Sample { image: known(&sample.image), label: sample.label.as_ref().map(known), ..sample };
+        let (samples, keep_here) = (samples.into_iter().map(sample).collect(), Some(keep.clone()));
+        let keep_here = Source::Files {
+            samples,
+            size,
+            scaling,
+            label_map,
+            encoding,
+            orientation,
+            margins,
+            detail,
+            keep: keep_here,
+        };
+        (keep_here, keep)
+    }
+
+    #[test]
+    fn a_kept_sample_is_what_its_files_give_and_needs_them_no_more() {
+        for (size, fit, filter) in [
+            (Some([3, 2]), Fit::Exact, Filter::Bicubic),
+            (Some([3, 2]), Fit::Exact, Filter::Bilinear),
+            (Some([12, 9]), Fit::Box, Filter::Bicubic),
+            (None, Fit::Exact, Filter::Bicubic),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let samples = vec![sample(folder.path(), "a", [4, 2], 7)];
+            let plain = scaled(samples, size, Scaling { fit, filter });
+            let expected = Reader::new(&plain).unwrap().read_resized(0, LABELS).unwrap();
+            let (source, keep) = kept(folder.path(), plain);
+            for (round, written) in [(0, 2), (1, 2)] {
+                assert_eq!(Reader::new(&source).unwrap().read_resized(0, LABELS).unwrap(), expected);
+                assert_eq!(keep.counts(), kept::Counts { read: 2 * round, written, damaged: 0 });
+            }
+            std::fs::remove_file(folder.path().join("a.png")).unwrap();
+            std::fs::remove_file(folder.path().join("a-label.png")).unwrap();
+            let reader = Reader::new(&source).unwrap();
+            assert_eq!(reader.read_resized(0, LABELS).unwrap(), expected);
+            assert_eq!(reader.read_seen(0, LabelUse::Ignored).unwrap().image, expected.image);
+            // A label that was checked for other classes has to be checked again.
+            assert!(reader.read_resized(0, LabelUse::Required { classes: 3 }).is_err());
+        }
+    }
+
+    #[test]
+    fn whatever_changes_pixels_changes_the_name_of_a_kept_sample() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = || files(vec![sample(folder.path(), "a", [4, 2], 7)], Some([3, 2]));
+        let vary = |change: fn(&mut Source)| {
+            let mut source = base();
+            change(&mut source);
+            source
+        };
+        let sources = [
+            base(),
+            vary(|source| {
+                if let Source::Files { size, .. } = source {
+                    *size = Some([2, 2])
+                }
+            }),
+            vary(|source| {
+                if let Source::Files { size, .. } = source {
+                    *size = None
+                }
+            }),
+            vary(|source| {
+                if let Source::Files { scaling, .. } = source {
+                    scaling.fit = Fit::Box
+                }
+            }),
+            vary(|source| {
+                if let Source::Files { scaling, .. } = source {
+                    scaling.filter = Filter::Bilinear
+                }
+            }),
+            vary(|source| {
+                if let Source::Files { orientation, .. } = source {
+                    *orientation = Orientation::Apply
+                }
+            }),
+            vary(|source| {
+                if let Source::Files { detail, .. } = source {
+                    *detail = Detail::Reduced
+                }
+            }),
+        ];
+        let (mut names, mut labels) = (Vec::new(), Vec::new());
+        for source in sources {
+            let (source, _) = kept(folder.path(), source);
+            let reader = Reader::new(&source).unwrap();
+            let kept = reader.keep.as_ref().unwrap();
+            names.extend([kept.image([1; 32]), kept.image([2; 32])]);
+            labels.push(kept.label([1; 32], 2, reader.size));
+        }
+        let distinct = |names: &[Name]| names.iter().enumerate().all(|(i, name)| !names[..i].contains(name));
+        assert!(distinct(&names), "{names:?}");
+        // Of a label: its size and whose nearest; how the image is made doesn't matter to it.
+        assert!(distinct(&[labels[0], labels[1], labels[2], labels[4]]));
+        assert!(labels[0] == labels[3] && labels[0] == labels[5] && labels[0] == labels[6]);
+        let of = |change: fn(&mut Source)| {
+            let (source, _) = kept(folder.path(), vary(change));
+            Reader::new(&source).unwrap().keep.unwrap().label([1; 32], 2, Some([3, 2]))
+        };
+        let others = [
+            labels[0],
+            of(|source| {
+                if let Source::Files { label_map, .. } = source {
+                    *label_map = None
+                }
+            }),
+            of(|source| {
+                if let Source::Files { encoding, .. } = source {
+                    *encoding = Encoding::Synthia16
+                }
+            }),
+        ];
+        assert!(distinct(&others), "{others:?}");
+    }
+
+    #[test]
+    fn a_sample_of_which_no_content_is_known_is_not_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut source, keep) = kept(folder.path(), files(vec![sample(folder.path(), "a", [4, 2], 7)], Some([3, 2])));
+        if let Source::Files { samples, .. } = &mut source {
+            samples[0].label = Some(folder.path().join("a-label.png").into());
+        }
+        Reader::new(&source).unwrap().read_resized(0, LABELS).unwrap();
+        assert_eq!(keep.counts().written, 1, "the image alone");
+    }
+
+    #[test]
+    fn a_pass_takes_the_resized_image_from_where_a_training_kept_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let plain = files(vec![sample(folder.path(), "a", [4, 2], 7)], Some([3, 2]));
+        let (expected, resized) = Reader::new(&plain).unwrap().read_and_resize(0, LABELS).unwrap();
+        let (source, keep) = kept(folder.path(), plain);
+        let reader = Reader::new(&source).unwrap();
+        reader.read_resized(0, LABELS).unwrap();
+        assert_eq!(reader.read_and_resize(0, LABELS).unwrap(), (expected, resized.clone()));
+        assert_eq!(keep.counts(), kept::Counts { read: 1, written: 2, damaged: 0 });
+        let seen = reader.read_seen(0, LABELS).unwrap();
+        assert_eq!((Some(seen.image), seen.label.unwrap().size()), (resized, [4, 2]), "a label is as stored");
+    }
+
+    #[test]
+    fn a_reduced_jpeg_is_decoded_to_no_less_than_the_size_and_then_resized_to_that_of_the_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        let pixels = (0..120 * 60 * 3).map(|i| (i / 9 % 251) as u8).collect();
+        std::fs::write(&path, encode::jpeg(&Rgb::new(120, 60, pixels))).unwrap();
+        let reader = |size, fit, wanted: Detail| {
+            let samples = vec![Sample { name: "a.jpg".into(), image: path.clone().into(), label: None }];
+            let mut source = scaled(samples, Some(size), Scaling { fit, filter: Filter::Bicubic });
+            if let Source::Files { detail, .. } = &mut source {
+                *detail = wanted;
+            }
+            Reader::new(&source).unwrap()
+        };
+        let read = |reader: &Reader| reader.read_resized(0, LabelUse::Ignored).unwrap().image;
+        for (size, fit) in [([60, 30], Fit::Exact), ([50, 20], Fit::Exact), ([31, 31], Fit::Box)] {
+            let (full, reduced) = (reader(size, fit, Detail::Full), reader(size, fit, Detail::Reduced));
+            let [whole, less] = [&full, &reduced].map(read);
+            assert_eq!(whole.size(), less.size());
+            assert!(whole != less, "{size:?}");
+            let far = whole.bytes().iter().zip(less.bytes()).filter(|(a, b)| a.abs_diff(**b) > 40).count();
+            assert!(far * 20 < whole.bytes().len(), "{far} of {}", whole.bytes().len());
+            // A pass has the whole photograph for pictures, and the network sees the same as in a training.
+            let (example, seen) = reduced.read_and_resize(0, LabelUse::Ignored).unwrap();
+            assert_eq!((example.image.size(), seen), ([120, 60], Some(less)));
+        }
+        let [full, reduced] = [Detail::Full, Detail::Reduced].map(|detail| read(&reader([61, 30], Fit::Exact, detail)));
+        assert_eq!(full, reduced, "half of it would be less than that");
     }
 
     #[test]

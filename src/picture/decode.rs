@@ -155,9 +155,42 @@ fn damaged(error: png::DecodingError) -> Fault {
 }
 
 fn of_jpeg(bytes: &[u8]) -> Result<Pixels, Fault> {
-    let Facts { size, orientation, .. } = markers::walk(bytes)?;
-    let rgb = unpacked(bytes, 8)?;
-    let size = size.map(|side| side as usize);
+    shrunk(bytes, markers::walk(bytes)?, 1)
+}
+
+/// A photograph decoded at less than its size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reduced {
+    /// The pixels that were decoded, and their size.
+    pub pixels: Pixels,
+    /// Width and height of the whole photograph.
+    pub whole: [u32; 2],
+}
+
+/// Decodes a JPEG at a half, a quarter or an eighth of its size: the smallest of these, and its size itself, that is at least
+/// `wanted` in both directions. `wanted` is asked with the file's facts and answers for its pixels as stored. The blocks of the
+/// file are transformed to fewer pixels each, as by Pillow's `draft`. `None`: it is another format, or is needed whole.
+///
+/// # Errors
+/// Those of [`photograph`].
+pub fn reduced(bytes: &[u8], wanted: impl FnOnce(&Facts) -> [u32; 2]) -> Result<Option<Reduced>, Fault> {
+    if Format::of(bytes)? != Format::Jpeg {
+        return Ok(None);
+    }
+    let facts = markers::walk(bytes)?;
+    let wanted = wanted(&facts);
+    let times = [0, 1].map(|axis| facts.size[axis] / wanted[axis].max(1));
+    match [8, 4, 2].into_iter().find(|part| times.iter().all(|times| times >= part)) {
+        None => Ok(None),
+        Some(part) => Ok(Some(Reduced { pixels: shrunk(bytes, facts, part)?, whole: facts.size })),
+    }
+}
+
+/// A JPEG at this part of its size: 1, 2, 4 or 8.
+fn shrunk(bytes: &[u8], facts: Facts, part: u32) -> Result<Pixels, Fault> {
+    let Facts { size, orientation, .. } = facts;
+    let rgb = unpacked(bytes, (8 / part) as u8)?;
+    let size = size.map(|side| side.div_ceil(part) as usize);
     debug_assert_eq!(rgb.len(), 3 * size[0] * size[1]);
     Ok(Pixels { size, rgb, orientation, dropped: Dropped::default() })
 }

@@ -25,12 +25,12 @@ mod webp;
 use intrada_beginning::Beginning;
 use serde::{Deserialize, Serialize};
 
-pub use decode::{Dropped, Pixels, photograph};
+pub use decode::{Dropped, Pixels, Reduced, photograph, reduced};
 pub use fit::fitted;
 pub use orientation::Orientation;
 pub use palette::{Coloured, Palette, STRANGE_KEPT, Strange, painted};
 
-/// Increment when [`photograph`] decodes a JPEG file to other pixels than before.
+/// Increment when [`photograph`] or [`reduced`] decodes a JPEG file to other pixels than before.
 pub const JPEG_REVISION: u32 = 2;
 
 /// Increment when [`photograph`] decodes a WebP file to other pixels than before.

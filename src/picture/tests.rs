@@ -216,6 +216,44 @@ fn a_photograph_of_any_format_has_the_bytes_that_pillow_gives() {
     assert!(["jpg", "webp", "tif", "bmp"].iter().all(|ending| compared[*ending] >= 5), "{compared:?}");
 }
 
+#[test]
+fn a_jpeg_at_a_part_of_its_size_has_the_bytes_of_pillow_s_draft() {
+    for name in ["444", "422", "420", "420-progressive", "420-restarts", "grey", "cmyk"] {
+        let file = golden(&format!("{name}.jpg"));
+        for part in [2, 4, 8] {
+            let wanted = [69 / part, 37 / part];
+            let Reduced { pixels, whole } = reduced(&file, |_| wanted).unwrap().unwrap();
+            let of_pillow = photograph(&golden(&format!("reduced/{name}-{part}.png"))).unwrap();
+            assert_eq!((pixels.size, whole), (of_pillow.size, [69, 37]), "{name} at 1/{part}");
+            assert!(pixels.rgb == of_pillow.rgb, "{name} at 1/{part}");
+        }
+    }
+}
+
+#[test]
+fn a_photograph_is_reduced_to_no_less_than_is_wanted_and_only_if_it_is_a_jpeg() {
+    let file = jpeg(40, 24, false);
+    let size = |wanted: [u32; 2]| {
+        reduced(&file, |facts| {
+            assert_eq!(facts.size, [40, 24]);
+            wanted
+        })
+        .unwrap()
+        .map(|reduced| reduced.pixels.size)
+    };
+    assert_eq!(size([20, 12]), Some([20, 12]));
+    assert_eq!((size([21, 12]), size([20, 13]), size([80, 48])), (None, None, None));
+    assert_eq!((size([19, 11]), size([11, 7])), (Some([20, 12]), Some([20, 12])));
+    assert_eq!(
+        (size([10, 6]), size([1, 1]), size([5, 3]), size([0, 0])),
+        (Some([10, 6]), Some([5, 3]), Some([5, 3]), Some([5, 3]))
+    );
+    assert_eq!(reduced(&colourful_png(40, 24), |_| [1, 1]).unwrap(), None);
+    for length in 0..file.len() {
+        assert_eq!(reduced(&file[..length], |_| [20, 12]).err(), photograph(&file[..length]).err(), "{length}");
+    }
+}
+
 /// A PNG of these chunks, all with correct checksums, and the end chunk.
 fn chunked(head: [u32; 2], colours: u8, chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     let sides = [head[0].to_be_bytes(), head[1].to_be_bytes()].concat();

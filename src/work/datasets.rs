@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use intrada_data::decode::Orientation;
+use intrada_data::decode::{Detail, Orientation};
+use intrada_data::kept::Keep;
 use intrada_data::label::{Encoding, LabelMap, Otherwise};
 use intrada_data::margins::Margins;
 use intrada_data::resize::{Filter, Fit, Scaling};
@@ -30,7 +31,19 @@ impl Work {
     /// The whole data set of this role.
     pub fn source(&self, role: &str) -> Result<Source, Failure> {
         match self.dataset(role)? {
-            job::Dataset::Files { samples, size, scaling, map, encoding, palette, orientation, margins, .. } => {
+            job::Dataset::Files {
+                samples,
+                size,
+                scaling,
+                map,
+                encoding,
+                palette,
+                orientation,
+                margins,
+                decode,
+                cache,
+                ..
+            } => {
                 let samples = samples.iter().map(|sample| source::Sample {
                     name: sample.name.clone(),
                     image: as_planned(&sample.image),
@@ -46,6 +59,8 @@ impl Work {
                     encoding,
                     orientation: photograph_orientation(*orientation),
                     margins: image_margins(*margins),
+                    detail: detail(*decode),
+                    keep: self.keep_if(*cache),
                 })
             }
             job::Dataset::Scenes { part, .. } => {
@@ -68,7 +83,9 @@ impl Work {
 
     /// Part of the data set of this role, in the order of the part's names.
     pub fn part(&self, role: &str, part: Part) -> Result<Source, Failure> {
-        let job::Dataset::Files { samples, size, scaling, orientation, margins, .. } = self.dataset(role)? else {
+        let job::Dataset::Files { samples, size, scaling, orientation, margins, decode, cache, .. } =
+            self.dataset(role)?
+        else {
             return self.scenes(role, Some(part.names), part.labels);
         };
         let by_name: HashMap<&str, &job::Sample> =
@@ -86,7 +103,12 @@ impl Work {
         // Pseudo-labels already hold classes: the data set's map and encoding apply only to its own labels.
         let orientation = photograph_orientation(*orientation);
         let (size, scaling, encoding) = (pixels(*size), picture_scaling(*scaling), Encoding::Index);
-        Ok(Source::Files { samples, size, scaling, label_map: None, encoding, orientation, margins })
+        let (detail, keep) = (detail(*decode), self.keep_if(*cache));
+        Ok(Source::Files { samples, size, scaling, label_map: None, encoding, orientation, margins, detail, keep })
+    }
+
+    fn keep_if(&self, cache: bool) -> Option<Keep> {
+        self.keep().filter(|_| cache)
     }
 
     fn scenes(&self, role: &str, only: Option<Vec<String>>, labels: Option<PathBuf>) -> Result<Source, Failure> {
@@ -141,6 +163,13 @@ fn label_encoding(encoding: dataset::Encoding, palette: &Palette) -> Encoding {
         dataset::Encoding::Index => Encoding::Index,
         dataset::Encoding::Synthia16 => Encoding::Synthia16,
         dataset::Encoding::Palette(_) => Encoding::Palette(palette.clone()),
+    }
+}
+
+fn detail(decode: dataset::Decode) -> Detail {
+    match decode {
+        dataset::Decode::Full => Detail::Full,
+        dataset::Decode::Reduced => Detail::Reduced,
     }
 }
 

@@ -341,6 +341,8 @@ mod tests {
                     webp: None,
                     margins: Default::default(),
                     scaling: Default::default(),
+                    decode: Default::default(),
+                    cache: false,
                 },
             )]
             .into(),

@@ -84,7 +84,9 @@ fn performed(path: &Path, program: &Program) -> Result<Notes, Failure> {
     })?;
     log::describe(&job, &on.join(", "));
     let work = Work::new(job, made_on, stop);
-    let mut notes = perform(&work).map_err(|failure| names::renamed(failure, &work.job))?;
+    let performed = perform(&work);
+    work.tell_of_samples();
+    let mut notes = performed.map_err(|failure| names::renamed(failure, &work.job))?;
     let own: Vec<String> = of_place.keys().cloned().collect();
     for (name, value) in of_place {
         notes.entry(name).or_insert(value);

@@ -3,7 +3,7 @@
 //! Knows the job's contract and no kind. Parameters are parsed here once, into each kind's own struct; an invalid value is
 //! reported before anything is computed.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use intrada_data::input_file::{Changed, InputFile};
+use intrada_data::kept::{Counts, Keep};
 use intrada_runner::digest::Digest;
 use intrada_runner::exec::job::log::WARNING;
 use intrada_runner::exec::job::{Event, Input, Job, Source};
@@ -83,7 +84,11 @@ fn with_sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'
 
 /// A file of the workspace, used only if its content is that of the stage's key.
 pub fn as_planned(source: &Source) -> InputFile {
-    InputFile::holding(&source.path, *source.content.0.as_bytes(), |bytes| *Digest::of(bytes).as_bytes())
+    InputFile::holding(&source.path, *source.content.0.as_bytes(), digest)
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    *Digest::of(bytes).as_bytes()
 }
 
 /// Advice for a file that was changed by mistake.
@@ -92,6 +97,9 @@ const CHANGED_ON_PURPOSE: &str = "or keep the change, and the same command start
 
 /// The folder in the staging folder with links to the files of input folders.
 pub const LINKS: &str = ".inputs";
+
+/// The folder in the staging folder in which samples begin that are to be kept.
+const DRAFTS: &str = ".samples";
 
 /// How many warnings the log lists.
 const LOGGED: usize = 100;
@@ -112,12 +120,14 @@ pub struct Work {
     stop: Arc<AtomicBool>,
     /// Warnings so far.
     warnings: RefCell<Vec<String>>,
+    /// Where samples of cached data sets are kept, once one is read.
+    keep: OnceCell<Option<Keep>>,
 }
 
 impl Work {
     /// Begins `job`. `stop` is set when the process is asked to end.
     pub fn new(job: Job, made_on: String, stop: Arc<AtomicBool>) -> Work {
-        Work { job, made_on, stop, warnings: RefCell::default() }
+        Work { job, made_on, stop, warnings: RefCell::default(), keep: OnceCell::new() }
     }
 
     /// Whether another attempt of the job may write to the slot instead of this one: then this one must save nothing more.
@@ -285,12 +295,54 @@ impl Work {
         self.stop.load(Ordering::Relaxed)
     }
 
+    /// Where decoded samples of cached data sets are kept.
+    pub(crate) fn keep(&self) -> Option<Keep> {
+        let open = || {
+            let folder = self.job.samples.as_ref()?;
+            Some(Keep::new(folder, self.job.staging.join(DRAFTS), digest))
+        };
+        self.keep.get_or_init(open).clone()
+    }
+
+    /// Says once in the log if no more samples can be kept.
+    fn tell_of_trouble(&self) {
+        if let Some(trouble) = self.keep.get().and_then(|keep| keep.as_ref()?.trouble()) {
+            self.warn(format!("{trouble}; samples are decoded each time"));
+        }
+    }
+
+    /// Says in the log what has become of kept samples, if there are any.
+    pub fn tell_of_samples(&self) {
+        self.tell_of_trouble();
+        let Some(Some(keep)) = self.keep.get() else { return };
+        let Counts { read, written, damaged } = keep.counts();
+        if damaged > 0 {
+            self.warn(format!("found {} damaged in the cache: decoded again", pictures(damaged)));
+        }
+        let counted = [(read, "read from the cache"), (written, "decoded and kept there")];
+        let counted = counted.into_iter().filter(|(number, _)| *number > 0);
+        let counted: Vec<String> = counted.map(|(number, what)| format!("{} {what}", pictures(number))).collect();
+        if !counted.is_empty() {
+            log(&counted.join(", "));
+        }
+    }
+
     /// Reports progress to the runner. Each tenth of the images is told in the log, too; of iterations the training tells more.
     pub fn progress(&self, done: u64, total: u64, unit: &str, values: Vec<(String, f64)>) {
+        self.tell_of_trouble();
         if unit != ITERATIONS && log::is_due(done, total, 10) {
             log(&format!("{} of {} {unit}", count(done), count(total)));
         }
         say(&Event::Progress { done, total, unit: unit.to_owned(), values });
+    }
+}
+
+/// A number of images and labels, as decoded.
+fn pictures(number: u64) -> String {
+    if number == 1 {
+        "1 decoded image or label".to_owned()
+    } else {
+        format!("{} decoded images and labels", count(number))
     }
 }
 

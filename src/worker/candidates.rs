@@ -6,6 +6,7 @@
 
 use intrada_data::source::{LabelUse, Reader, Source};
 use intrada_ml::adapt::Progress;
+use intrada_ml::data::pass::Photographs;
 use intrada_ml::entropy_inference::InferenceError;
 use intrada_ml::label_free::{self, Scores};
 use intrada_ml::sight::View;
@@ -89,7 +90,8 @@ impl<'a> Candidates<'a> {
     fn score(&self, iteration: u64) -> Result<Candidate, Failure> {
         let looking = self.subject.looking(device::of(&self.work.job), View::default());
         let normalization = &self.subject.normalization;
-        let pass = passes::of(&self.source, self.images.clone(), normalization, LabelUse::Ignored)?;
+        let pass =
+            passes::of(&self.source, self.images.clone(), normalization, LabelUse::Ignored, Photographs::AsSeen)?;
         let (mut scores, mut drawn) = (Vec::with_capacity(self.images.len()), 0);
         let none = Candidate { iteration, scores: None, images: self.images.len() as u64, pixels: 0 };
         for (frame, number) in pass.zip(&self.images) {

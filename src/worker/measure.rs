@@ -5,7 +5,7 @@
 
 use intrada_data::raster::Index;
 use intrada_data::source::LabelUse;
-use intrada_ml::data::pass::{Frame, Pass};
+use intrada_ml::data::pass::{Frame, Pass, Photographs};
 use intrada_ml::entropy_inference::{InferenceError, judge};
 use intrada_ml::equations::Alignment;
 use intrada_ml::metrics::Confusion;
@@ -96,7 +96,7 @@ pub(crate) fn confusion(work: &Work, subject: Subject, at: u64) -> Result<Confus
     let classes = work.class_count()?;
     let mut confusion = Confusion::new(classes);
     let source = work.source(ROLE)?;
-    let pass = passes::over(&source, &subject.normalization, LabelUse::Required { classes })?;
+    let pass = passes::over(&source, &subject.normalization, LabelUse::Required { classes }, Photographs::AsSeen)?;
     over(work, &subject.looking(device::of(&work.job), View::default()), pass, Entropy::Unwanted, |seen| {
         confusion.merge(seen.confusion);
         if work.is_stopping() { Err(Failure::Interrupted { at }) } else { Ok(()) }
@@ -120,7 +120,7 @@ pub(crate) fn images(
     see: impl FnMut(Seen) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let labels = LabelUse::Required { classes: work.class_count()? };
-    let pass = passes::of(&work.source(ROLE)?, places, &looking.subject.normalization, labels)?;
+    let pass = passes::of(&work.source(ROLE)?, places, &looking.subject.normalization, labels, Photographs::AsStored)?;
     over(work, looking, pass, entropy, see)
 }
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use intrada_data::source::{LabelUse, Source};
-use intrada_ml::data::pass::Pass;
+use intrada_ml::data::pass::{Pass, Photographs};
 use intrada_ml::network::Normalization;
 use intrada_work::Failure;
 
@@ -11,8 +11,13 @@ use intrada_work::Failure;
 const THREADS: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
 
 /// A pass over a data set or a part of one.
-pub(crate) fn over(source: &Source, normalization: &Normalization, labels: LabelUse) -> Result<Pass, Failure> {
-    Ok(Pass::open(source, normalization, labels, THREADS)?)
+pub(crate) fn over(
+    source: &Source,
+    normalization: &Normalization,
+    labels: LabelUse,
+    photographs: Photographs,
+) -> Result<Pass, Failure> {
+    Ok(Pass::open(source, normalization, labels, photographs, THREADS)?)
 }
 
 /// A pass over these samples of a data set.
@@ -21,8 +26,9 @@ pub(crate) fn of(
     samples: Vec<usize>,
     normalization: &Normalization,
     labels: LabelUse,
+    photographs: Photographs,
 ) -> Result<Pass, Failure> {
-    Ok(Pass::open_some(source, samples, normalization, labels, THREADS)?)
+    Ok(Pass::open_some(source, samples, normalization, labels, photographs, THREADS)?)
 }
 
 #[cfg(test)]

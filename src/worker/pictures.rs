@@ -17,7 +17,7 @@ use std::path::Path;
 use intrada_data::raster::Rgb;
 use intrada_data::source::{LabelUse, map_file};
 use intrada_data::{encode, resize};
-use intrada_ml::data::pass::Frame;
+use intrada_ml::data::pass::{Frame, Photographs};
 use intrada_ml::entropy_inference::predict_and_infer;
 use intrada_ml::sight::Sight;
 use intrada_work::{Failure, Work};
@@ -127,7 +127,8 @@ pub(crate) fn make(
 ) -> Result<(), Failure> {
     let chosen: Vec<usize> = (0..images.len()).filter(|image| images[*image].shown.is_some()).collect();
     let labels = LabelUse::Required { classes: work.class_count()? };
-    for frame in passes::of(&work.source(ROLE)?, chosen, &looking.subject.normalization, labels)? {
+    for frame in passes::of(&work.source(ROLE)?, chosen, &looking.subject.normalization, labels, Photographs::AsStored)?
+    {
         let frame = frame?;
         let label = frame.label.as_ref().expect("labels are required");
         draw(folder, name, &frame, &looking.at(&frame)?, label.size())?;

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use intrada_data::source::{LabelUse, Reader, Source};
 use intrada_ml::adapt::Progress;
+use intrada_ml::data::pass::Photographs;
 use intrada_ml::sight::View;
 use intrada_runner::exec::job;
 use intrada_work::{Failure, Work};
@@ -60,7 +61,9 @@ impl<'a> Snapshots<'a> {
         let folder = self.work.job.slot.join(job::PICTURES);
         let looking = self.subject.looking(device::of(&self.work.job), View::default());
         let images = self.images.clone();
-        for frame in passes::of(self.source, images, &self.subject.normalization, LabelUse::Ignored)? {
+        for frame in
+            passes::of(self.source, images, &self.subject.normalization, LabelUse::Ignored, Photographs::AsStored)?
+        {
             let frame = frame?;
             draw(&folder, &progress.done.to_string(), &frame, &looking.at(&frame)?, frame.seen_size())?;
             if is_first {

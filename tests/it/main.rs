@@ -38,6 +38,7 @@ mod inspect;
 #[cfg(target_os = "linux")]
 mod installed;
 mod items;
+mod kept_samples;
 #[cfg(target_os = "linux")]
 mod kill;
 mod label;

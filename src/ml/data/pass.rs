@@ -20,7 +20,7 @@ use crate::network::Normalization;
 pub struct Frame {
     /// Its name.
     pub name: String,
-    /// The photograph as stored.
+    /// The photograph as stored, or as the network sees it: see [`Photographs`].
     pub photograph: Rgb,
     /// Class indices (255 = ignore) as stored, at their own size; none if labels are ignored.
     pub label: Option<Index>,
@@ -73,6 +73,15 @@ impl Frame {
     }
 }
 
+/// Which photographs the frames of a pass have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Photographs {
+    /// As stored, for pictures, and what the network sees.
+    AsStored,
+    /// Only what the network sees: if samples are kept, no file of an image is opened.
+    AsSeen,
+}
+
 /// The samples of a data set in order, prepared ahead by threads.
 pub struct Pass {
     prepared: Prefetch<Result<Frame, DataError>>,
@@ -88,11 +97,12 @@ impl Pass {
         source: &Source,
         normalization: &Normalization,
         labels: LabelUse,
+        photographs: Photographs,
         threads: NonZeroUsize,
     ) -> Result<Self, DataError> {
         let reader = Reader::new(source)?;
         let samples = (0..reader.len()).collect();
-        Ok(Self::over(reader, samples, normalization, labels, threads))
+        Ok(Self::over(reader, samples, normalization, labels, photographs, threads))
     }
 
     /// The same, of these samples alone, in this order.
@@ -107,11 +117,12 @@ impl Pass {
         samples: Vec<usize>,
         normalization: &Normalization,
         labels: LabelUse,
+        photographs: Photographs,
         threads: NonZeroUsize,
     ) -> Result<Self, DataError> {
         let reader = Reader::new(source)?;
         assert!(samples.iter().all(|&sample| sample < reader.len()), "a sample that the data set doesn't have");
-        Ok(Self::over(reader, samples, normalization, labels, threads))
+        Ok(Self::over(reader, samples, normalization, labels, photographs, threads))
     }
 
     fn over(
@@ -119,10 +130,11 @@ impl Pass {
         samples: Vec<usize>,
         normalization: &Normalization,
         labels: LabelUse,
+        photographs: Photographs,
         threads: NonZeroUsize,
     ) -> Self {
         let (format, count) = (Arc::new(Input::new(normalization)), samples.len());
-        let prepare = move |i: u64| prepare(&reader, &format, samples[i as usize], labels);
+        let prepare = move |i: u64| prepare(&reader, &format, samples[i as usize], labels, photographs);
         let prepared = Prefetch::start(0..count as u64, threads, threads.saturating_add(1), prepare);
         Self { prepared, samples: count }
     }
@@ -141,9 +153,17 @@ impl Iterator for Pass {
     }
 }
 
-fn prepare(reader: &Reader, format: &Arc<Input>, sample: usize, labels: LabelUse) -> Result<Frame, DataError> {
-    let Example { image, label, .. } = reader.read(sample, labels)?;
-    let resized = reader.resized_unless_equal(&image);
+fn prepare(
+    reader: &Reader,
+    format: &Arc<Input>,
+    sample: usize,
+    labels: LabelUse,
+    photographs: Photographs,
+) -> Result<Frame, DataError> {
+    let (Example { image, label, .. }, resized) = match photographs {
+        Photographs::AsStored => reader.read_and_resize(sample, labels)?,
+        Photographs::AsSeen => (reader.read_seen(sample, labels)?, None),
+    };
     let name = reader.name(sample).to_owned();
     Ok(Frame { name, photograph: image, label, resized, format: Arc::clone(format) })
 }
@@ -171,7 +191,8 @@ mod tests {
             margins: Margins::default(),
         };
         let threads = NonZeroUsize::new(3).unwrap();
-        let pass = Pass::open(&source, &PLAIN, LabelUse::Required { classes: 8 }, threads).unwrap();
+        let pass =
+            Pass::open(&source, &PLAIN, LabelUse::Required { classes: 8 }, Photographs::AsStored, threads).unwrap();
         assert_eq!(pass.samples(), 7);
         let frames: Vec<Frame> = pass.map(Result::unwrap).collect();
         let names: Vec<&str> = frames.iter().map(|frame| frame.name.as_str()).collect();
@@ -180,8 +201,11 @@ mod tests {
         assert_eq!(frames[1].input().size(), [1, 3, 32, 64]);
         assert_eq!(frames[1].seen_size(), [64, 32]);
         assert_eq!((&frames[1].photograph, &frames[1].label), (&photograph, &Some(label)), "these stay as stored");
-        let some = Pass::open_some(&source, vec![5, 1], &PLAIN, LabelUse::Ignored, threads).unwrap();
-        let some: Vec<String> = some.map(|frame| frame.unwrap().name).collect();
-        assert_eq!(some, [names[5], names[1]]);
+        let some =
+            Pass::open_some(&source, vec![5, 1], &PLAIN, LabelUse::Ignored, Photographs::AsSeen, threads).unwrap();
+        let some: Vec<Frame> = some.map(Result::unwrap).collect();
+        assert_eq!(some.iter().map(|frame| frame.name.as_str()).collect::<Vec<_>>(), [names[5], names[1]]);
+        assert_eq!(some[1].photograph.size(), [64, 32], "all that is seen");
+        assert!(some[1].input().equal(&frames[1].input()));
     }
 }

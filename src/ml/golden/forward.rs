@@ -11,7 +11,7 @@ use tch::{Kind, Tensor, no_grad};
 
 use super::{close, formula, network, vectors};
 use crate::checkpoint;
-use crate::data::pass::Pass;
+use crate::data::pass::{Pass, Photographs};
 use crate::entropy_inference::infer;
 use crate::equations::{entropy_map, softmax, upsample};
 use crate::network::{Prediction, Statistics};
@@ -62,8 +62,12 @@ fn golden_images_give_pytorchs_logits_maps_and_scores() {
         encoding: Encoding::Index,
         orientation: Orientation::Ignore,
         margins: Margins::default(),
+        detail: Default::default(),
+        keep: None,
     };
-    let frames = Pass::open(&source, &arch.normalization(), LabelUse::Ignored, NonZeroUsize::MIN).unwrap();
+    let frames =
+        Pass::open(&source, &arch.normalization(), LabelUse::Ignored, Photographs::AsStored, NonZeroUsize::MIN)
+            .unwrap();
     assert_eq!(frames.samples(), images.len());
     for (k, (frame, golden)) in frames.zip(images).enumerate() {
         let frame = frame.unwrap();

@@ -189,6 +189,8 @@ fn images(folder: &Path, arch: Arch, role: &'static str) -> impl Fn(u64) -> Resu
         encoding: Encoding::Index,
         orientation: Orientation::Ignore,
         margins: Margins::default(),
+        detail: Default::default(),
+        keep: None,
     };
     move |start_iteration| {
         let labels = if role == "source" { LabelUse::Required { classes: 19 } } else { LabelUse::Ignored };

@@ -27,6 +27,11 @@ for name, (image, options) in FILES.items():
     path = os.path.join(here, name + ".jpg")
     image.save(path, **options)
     Image.open(path).convert("RGB").save(os.path.join(here, name + ".png"))
+    # The same at 1/2, 1/4 and 1/8 of the size.
+    for part in (2, 4, 8):
+        reduced = Image.open(path)
+        reduced.draft("RGB", (69 // part, 37 // part))
+        reduced.convert("RGB").save(os.path.join(here, "reduced", f"{name}-{part}.png"))
 
 
 small = picture.crop((0, 0, 23, 17))

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::attempt::Attempt;
 use crate::digest::FileDigest;
 use crate::kind;
-use crate::kind::dataset::{Encoding, Margins, Orientation, Scaling};
+use crate::kind::dataset::{Decode, Encoding, Margins, Orientation, Scaling};
 
 pub use candidate::{Candidate, Scores, choose};
 pub use items::{Items, Known, Part, made_on};
@@ -130,6 +130,9 @@ pub struct Job {
     pub staging: PathBuf,
     /// A folder that outlives a crash and is offered again to the same key only; what a resume needs goes there.
     pub slot: PathBuf,
+    /// A folder of decoded samples, for the data sets that are cached. All jobs share it; the worker knows what is in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<PathBuf>,
     /// `auto`, `cpu`, `cuda`, `cuda:1`.
     pub device: String,
     /// Threads for libtorch within the process. Results are the same to the bit only for the same number.
@@ -158,6 +161,7 @@ impl Job {
             items: None,
             staging,
             slot,
+            samples: None,
             device: "cpu".to_owned(),
             threads: 1,
             attempt: None,
@@ -218,6 +222,12 @@ pub enum Dataset {
         /// What the stage ignores at the edges of each resized image.
         #[serde(default, skip_serializing_if = "Margins::is_none")]
         margins: Margins,
+        /// How much of a JPEG is decoded, where images are resized.
+        #[serde(default, skip_serializing_if = "Decode::is_full")]
+        decode: Decode,
+        /// Whether samples are kept in [`Job::samples`] as decoded and resized. Changes no pixel.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        cache: bool,
     },
     /// Procedural road scenes, painted when they are needed.
     Scenes {
@@ -276,6 +286,11 @@ impl Dataset {
         match self {
             Dataset::Files { margins, .. } | Dataset::Scenes { margins, .. } => *margins = wanted,
         }
+    }
+
+    /// Whether its samples are kept as decoded and resized.
+    pub fn is_cached(&self) -> bool {
+        matches!(self, Dataset::Files { cache: true, .. })
     }
 
     /// The number of its samples; of scenes, of which a part may be left out, at most.

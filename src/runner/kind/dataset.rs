@@ -84,6 +84,24 @@ pub enum Resize {
     Bilinear,
 }
 
+/// How much of a JPEG is decoded if its data set has a `size`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decode {
+    /// All of it.
+    #[default]
+    Full,
+    /// A half, a quarter or an eighth of its size, if that is at least `size`.
+    Reduced,
+}
+
+impl Decode {
+    /// Whether it is the default, which is left out of keys, as the option was added after the first results.
+    pub fn is_full(&self) -> bool {
+        *self == Decode::Full
+    }
+}
+
 /// Pixels at the edges of an image that a training ignores where it learns from pseudo-labels of its own teacher: at the edges
 /// of Cityscapes' images are the car's bonnet and distortion. Counted in the resized image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -193,11 +211,28 @@ const RESIZE: KeySpec = KeySpec::new(
 .only(RESIZED)
 .origin("AdvEnt, dataset/base_dataset.py");
 
+const DECODE: KeySpec = KeySpec::new(
+    "decode",
+    ValueType::Choice(&["full", "reduced"]),
+    "`full`: the whole image, then `resize`, as in the released code; `reduced`: JPEGs at a half, a quarter or an eighth of their \
+     size, if that is at least `size`, as by Pillow's `draft`, then `resize`: quicker, with slightly other pixels",
+)
+.or_text("full")
+.only(RESIZED);
+const CACHE: KeySpec = KeySpec::new(
+    "cache",
+    ValueType::Flag,
+    "keep each image and label in the cache as decoded and resized, for later epochs, stages and runs: much quicker, with the same \
+     pixels, but a 1024 × 512 image and its label take 2 MiB",
+)
+.or_flag(false)
+.execution();
+
 /// Data sets whose images are resized.
 const RESIZED: Only = Only::with("size");
 
 /// What every format with files has besides its own keys.
-const OF_FILES: &[KeySpec] = &[FIT, RESIZE, MARGIN_TOP, MARGIN_BOTTOM, MARGIN_LEFT, MARGIN_RIGHT];
+const OF_FILES: &[KeySpec] = &[FIT, RESIZE, DECODE, CACHE, MARGIN_TOP, MARGIN_BOTTOM, MARGIN_LEFT, MARGIN_RIGHT];
 
 /// The margins of every format.
 const MARGINS: &[KeySpec] = &[MARGIN_TOP, MARGIN_BOTTOM, MARGIN_LEFT, MARGIN_RIGHT];

@@ -16,7 +16,7 @@ use super::read::{Reader, Values};
 use super::sections::{read_variant, tables};
 use super::value::Value;
 use super::{Class, Dataset, FolderSpans, Format};
-use crate::kind::dataset::{Fit, Margins, Orientation, Resize, Scaling, Selection};
+use crate::kind::dataset::{Decode, Fit, Margins, Orientation, Resize, Scaling, Selection};
 use crate::kind::{Variant, dataset};
 
 /// Reads `[datasets.…]`; invalid ones are `None`, so that a stage that names one isn't reported too.
@@ -83,6 +83,8 @@ fn dataset_of(entry: &Entry, variant: &Variant, values: &Values, palette: Palett
         format,
         size,
         scaling: scaling(values),
+        decode: if text("decode") == "reduced" { Decode::Reduced } else { Decode::Full },
+        cache: values.value("cache").is_some_and(|cache| cache == Value::Flag(true)),
         orientation,
         margins: margins(values),
         map,

@@ -74,7 +74,7 @@ pub use shards::Shards;
 pub use source::{Source, Sources, Span};
 pub use value::Value;
 
-use crate::kind::dataset::{Margins, Orientation, Scaling, Selection};
+use crate::kind::dataset::{Decode, Margins, Orientation, Scaling, Selection};
 use crate::kind::instruction_set::InstructionSet;
 use crate::kind::{Kind, Only, OutputRole, Role};
 use sweep::Reference;
@@ -258,6 +258,10 @@ pub struct Dataset {
     pub size: Option<[u32; 2]>,
     /// How they take that size.
     pub scaling: Scaling,
+    /// How much of a JPEG is decoded for that.
+    pub decode: Decode,
+    /// Whether its samples are kept in the cache as decoded and resized.
+    pub cache: bool,
     /// Whether to apply Exif orientation tags.
     pub orientation: Orientation,
     /// What a training with a teacher ignores at the edges of each image.

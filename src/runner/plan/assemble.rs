@@ -66,6 +66,7 @@ pub fn job(pipeline: &Pipeline, stage: &Stage) -> Job {
         items: None,
         staging: PathBuf::new(),
         slot: PathBuf::new(),
+        samples: None,
         device: "cpu".to_owned(),
         threads: 1,
         attempt: None,

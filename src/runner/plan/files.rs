@@ -21,7 +21,7 @@ use crate::digest::{ArtifactDigest, Encoder, FileDigest};
 use crate::exec::job;
 use crate::inputs::listing;
 use crate::inputs::seen::Seen;
-use crate::kind::dataset::{Encoding, Fit, Margins, Orientation, Resize, Selection};
+use crate::kind::dataset::{Decode, Encoding, Fit, Margins, Orientation, Resize, Selection};
 use crate::kind::palettes;
 use crate::pipeline::{Dataset, FolderSpans, Format, Problem, Span, StageId};
 use crate::store::index::FileRecord;
@@ -204,6 +204,8 @@ impl<'a> Survey<'a> {
             jpeg: decoders.jpeg,
             webp: decoders.webp,
             margins: Margins::default(),
+            decode: self.dataset.decode,
+            cache: self.dataset.cache,
         }
     }
 
@@ -211,11 +213,12 @@ impl<'a> Survey<'a> {
     fn options(&self, samples: &[Sample], decoders: Decoders) -> BTreeMap<String, String> {
         let names: Vec<&str> = samples.iter().map(|sample| sample.name.as_str()).collect();
         let map: Vec<String> = self.map.iter().map(|(from, to)| format!("{from} = {to}")).collect();
-        let Dataset { orientation, scaling, .. } = *self.dataset;
+        let Dataset { orientation, scaling, decode, .. } = *self.dataset;
         let options = [
             ("size", self.dataset.size.map(|size| format!("{size:?}"))),
             ("fit", (scaling.fit != Fit::Exact).then(|| format!("{:?}", scaling.fit).to_lowercase())),
             ("resize", (scaling.resize != Resize::Bicubic).then(|| format!("{:?}", scaling.resize).to_lowercase())),
+            ("decode", (decode != Decode::Full).then(|| format!("{decode:?}").to_lowercase())),
             ("map", (!map.is_empty()).then(|| format!("{{ {} }}", map.join(", ")))),
             ("palette", self.palette().map(|palette| self.shown(palette))),
             ("orientation", (orientation != Default::default()).then(|| format!("{orientation:?}").to_lowercase())),
@@ -272,6 +275,9 @@ impl<'a> Survey<'a> {
         }
         if self.dataset.scaling.resize == Resize::Bilinear {
             encoder.field("resize", b"bilinear");
+        }
+        if self.dataset.decode == Decode::Reduced {
+            encoder.field("decode", b"reduced");
         }
         if let Some(palette) = self.palette() {
             let pairs = palette.pairs().iter().flat_map(|([red, green, blue], value)| [*red, *green, *blue, *value]);

@@ -22,19 +22,24 @@ pub fn setting(manifest: &Manifest, role: &str, dataset: &Dataset) -> Setting {
         encoder.field(name, value.as_bytes());
     }
     let rest = match dataset {
-        Dataset::Files { size, scaling, map, encoding, palette, orientation, jpeg, webp, .. } => Dataset::Files {
-            samples: Vec::new(),
-            size: *size,
-            scaling: *scaling,
-            map: map.clone(),
-            encoding: *encoding,
-            palette: palette.clone(),
-            orientation: *orientation,
-            jpeg: *jpeg,
-            webp: *webp,
-            // A stage that heeds them doesn't work item by item.
-            margins: Margins::default(),
-        },
+        Dataset::Files { size, scaling, map, encoding, palette, orientation, jpeg, webp, decode, .. } => {
+            Dataset::Files {
+                samples: Vec::new(),
+                size: *size,
+                scaling: *scaling,
+                map: map.clone(),
+                encoding: *encoding,
+                palette: palette.clone(),
+                orientation: *orientation,
+                jpeg: *jpeg,
+                webp: *webp,
+                // A stage that heeds them doesn't work item by item.
+                margins: Margins::default(),
+                decode: *decode,
+                // It changes no pixel.
+                cache: false,
+            }
+        }
         Dataset::Scenes { style, seed, size, .. } => {
             encoder.field("revision", &SCENES_REVISION.to_le_bytes());
             let (style, margins) = (style.clone(), Margins::default());
@@ -78,9 +83,22 @@ mod tests {
 
     fn scaled(samples: Vec<Sample>, size: Option<[u32; 2]>, scaling: Scaling) -> Dataset {
         let (encoding, orientation, margins) = Default::default();
-        let (palette, jpeg, webp) = Default::default();
+        let (palette, jpeg, webp, decode, cache) = Default::default();
         let map = vec![(7, 0)];
-        Dataset::Files { samples, size, scaling, map, encoding, palette, orientation, jpeg, webp, margins }
+        Dataset::Files {
+            samples,
+            size,
+            scaling,
+            map,
+            encoding,
+            palette,
+            orientation,
+            jpeg,
+            webp,
+            margins,
+            decode,
+            cache,
+        }
     }
 
     fn scenes(seed: u64, count: u32) -> Dataset {

@@ -125,6 +125,12 @@ fn of_dataset(dataset: &Dataset) -> Vec<(String, String)> {
     if dataset.orientation != Default::default() {
         values.push(("orientation".to_owned(), format!("{:?}", dataset.orientation).to_lowercase()));
     }
+    if !dataset.decode.is_full() {
+        values.push(("decode".to_owned(), format!("{:?}", dataset.decode).to_lowercase()));
+    }
+    if dataset.cache {
+        values.push(("cache".to_owned(), "true".to_owned()));
+    }
     values.extend(dataset.margins.set().map(|(key, pixels)| (key.to_owned(), pixels.to_string())));
     if !dataset.map.is_empty() {
         let pairs: Vec<String> = dataset.map.iter().map(|(from, to)| format!("{from} = {to}")).collect();

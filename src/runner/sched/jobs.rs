@@ -271,7 +271,8 @@ impl Order {
         let (request, name, folder, log) = (&self.request.clone(), &*name, desk.path(), &*log);
         let (finished, stored) = match &self.work {
             Work::Worker(job, gpus) => {
-                let job = Job { staging: desk.out()?, slot: slot.path().to_owned(), ..Job::clone(job) };
+                let (slot_path, samples) = (slot.path().to_owned(), samples(store, job));
+                let job = Job { staging: desk.out()?, slot: slot_path, samples, ..Job::clone(job) };
                 self.perform_by_items(store, &slot, job, desk.take(), |mut job| {
                     let shards = self.perform_shards(context, belongings, log, &mut job)?;
                     let work = Work::Worker(Box::new(job), gpus.clone());
@@ -499,4 +500,13 @@ impl Order {
     fn manifest_as_json(&self) -> serde_json::Value {
         serde_json::to_value(&self.manifest).expect("a manifest is plain data")
     }
+}
+
+/// The folder of decoded samples, if a data set of the job is cached.
+fn samples(store: &Store, job: &Job) -> Option<PathBuf> {
+    job.datasets.values().any(job::Dataset::is_cached).then(|| {
+        // If it can't be made, the worker says so, and keeps none.
+        let _ = store.make_samples();
+        store.samples()
+    })
 }

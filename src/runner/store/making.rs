@@ -17,7 +17,8 @@ use super::{Store, choice, lock, strange};
 /// An index larger than this covers some hundred files, which may have taken minutes to read: it is worth keeping.
 const WORTH_KEEPING: u64 = 64 << 10;
 /// The folders of results: if any holds something, the cache stays.
-const RESULTS: [&str; 9] = ["objects", "traces", "items", "slots", "exec", "logs", "pins", "quarantine", "orphans"];
+const RESULTS: [&str; 10] =
+    ["objects", "traces", "items", "samples", "slots", "exec", "logs", "pins", "quarantine", "orphans"];
 
 /// What opening the cache created, in this order.
 #[derive(Debug, Default)]

@@ -12,6 +12,7 @@
 //!   traces/ab/cdef….json  one small record a key: what the outputs of that computation were
 //!   signatures/ab/cdef….json  who vouches for that record, and where it came from if not from here
 //!   items/ab/cdef…        what was found of single items of data sets, one small file a setting
+//!   samples/ab/cdef…      images and labels as decoded and resized, for data sets with `cache`; gone or damaged, they are made again
 //!   slots/<key>/          a private folder that survives a failed or killed job and is offered to the same key again
 //!   locks/<key>           held while somebody computes that key
 //!   locks/kind            the kind of locks, where other machines may share the cache (see `lock`)
@@ -67,6 +68,7 @@ mod restore;
 pub mod room;
 #[cfg(test)]
 mod sample;
+mod samples;
 mod signature;
 mod slot;
 pub mod stat;
@@ -308,7 +310,8 @@ fn refuse_somebody_s_folder(root: &Path) -> Result<(), Error> {
     // What active runs leave of a store that is deleted under them, or have created so far of a new one: this folder is the
     // first. Checked after the names, as another process may be creating them.
     let is_left_over = root.join("workspaces").is_dir();
-    let is_own = |name: &str| FOLDERS.contains(&name) && is_left_over || OWN_FILES.contains(&name);
+    let is_folder = |name: &str| FOLDERS.contains(&name) || name == samples::FOLDER;
+    let is_own = |name: &str| is_folder(name) && is_left_over || OWN_FILES.contains(&name);
     match names.iter().find(|name| !name.to_str().is_some_and(is_own)) {
         Some(name) => occupied(&format!("and not empty: it holds `{}`", name.display())),
         None => Ok(()),

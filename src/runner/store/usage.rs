@@ -37,6 +37,8 @@ pub struct Usage {
     pub traces: Tally,
     /// Findings of single items.
     pub items: Tally,
+    /// Decoded samples.
+    pub samples: Tally,
     /// Resume slots.
     pub slots: Tally,
     /// Logs of jobs.
@@ -59,6 +61,7 @@ impl Store {
             objects: self.tally("objects")?,
             traces: self.tally("traces")?,
             items: self.tally("items")?,
+            samples: self.tally("samples")?,
             slots: self.tally("slots")?,
             logs: self.tally("logs")?,
             quarantine: self.tally("quarantine")?,
@@ -111,10 +114,13 @@ mod tests {
         fs::create_dir(store.slot(key).path().join("deep")).unwrap();
         fs::write(store.slot(key).path().join("deep/checkpoint"), "1234567").unwrap();
         fs::write(store.log_path(key), "ok").unwrap();
+        fs::create_dir_all(store.samples().join("ab")).unwrap();
+        fs::write(store.samples().join("ab/cd"), "123").unwrap();
         let usage = store.usage().unwrap();
         assert_eq!(usage.objects, Tally { files: 2, bytes: 8 });
         assert_eq!(usage.traces.files, 1);
         assert_eq!(usage.slots, Tally { files: 1, bytes: 7 });
+        assert_eq!(usage.samples, Tally { files: 1, bytes: 3 });
         assert_eq!(usage.logs, Tally { files: 1, bytes: 2 });
         assert_eq!(usage.tmp, Tally::default());
     }

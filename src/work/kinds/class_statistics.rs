@@ -55,6 +55,8 @@ fn files(work: &Work) -> Result<Source, Failure> {
         orientation: Default::default(),
         scaling: Default::default(),
         margins: Default::default(),
+        detail: Default::default(),
+        keep: None,
     })
 }
 

@@ -9,6 +9,7 @@ use intrada_data::encode::grey_png;
 use intrada_data::rank::Score;
 use intrada_data::rank::files::scores_csv;
 use intrada_data::source::LabelUse;
+use intrada_ml::data::pass::Photographs;
 use intrada_ml::entropy_inference::{Inference, infer};
 use intrada_ml::network::Network;
 use intrada_work::datasets::Part;
@@ -96,7 +97,7 @@ fn look_at(work: &Work, model: &Model, names: Vec<String>, items: &mut ItemWrite
         (0..=255).zip(&work.job.classes).filter(|(_, class)| class.rare).map(|(index, _)| index).collect();
     let total = names.len() as u64;
     let part = work.part("images", Part { names, labels: None })?;
-    let pass = passes::over(&part, &normalization, LabelUse::Ignored)?;
+    let pass = passes::over(&part, &normalization, LabelUse::Ignored, Photographs::AsStored)?;
     for (done, frame) in (1..).zip(pass) {
         let frame = frame?;
         // At the network's input size, as in the released code: intra training reads images and labels at this size.

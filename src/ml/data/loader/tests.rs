@@ -139,8 +139,8 @@ fn files(folder: &Path, sizes: &[[usize; 2]]) -> Vec<Sample> {
 }
 
 fn source(samples: Vec<Sample>, size: Option<[usize; 2]>) -> Source {
-    let (encoding, orientation, scaling, margins) = Default::default();
-    Source::Files { samples, size, scaling, label_map: None, encoding, orientation, margins }
+    let (encoding, orientation, scaling, margins, detail) = Default::default();
+    Source::Files { samples, size, scaling, label_map: None, encoding, orientation, margins, detail, keep: None }
 }
 
 fn in_order(batch: usize, range: std::ops::Range<u64>) -> Settings {

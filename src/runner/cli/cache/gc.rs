@@ -30,13 +30,13 @@ Examples:
 pub(in crate::cli) struct Gc {
     #[command(flatten)]
     place: Place,
-    /// Delete results, resume folders and logs not used for this time, as in 30d
+    /// Delete results, resume folders, logs and decoded samples not used for this time, as in 30d
     #[arg(long, value_name = "TIME", value_parser = amounts::duration)]
     older_than: Option<Duration>,
     /// Keep the N most recently used results of each stage; with --older-than, delete only others
     #[arg(long, value_name = "N")]
     keep_last: Option<usize>,
-    /// Delete the least recently used results until the rest has at most this size, as in 50GiB
+    /// Delete decoded samples, then results, the least recently used first, until the rest has at most this size, as in 50GiB
     #[arg(long, value_name = "SIZE", value_parser = amounts::size)]
     max_size: Option<u64>,
     /// Also consider results in place in workspaces where nothing runs
@@ -98,6 +98,7 @@ impl Gc {
             files("logs", collection.logs),
             files("quarantine", collection.quarantine),
             files("findings", collection.settings),
+            files("decoded samples", collection.samples),
             (collection.tmp > 0).then(|| format!("tmp {}", count(collection.tmp as u64))),
         ];
         let mut text = format!(
@@ -112,6 +113,9 @@ impl Gc {
             text += &format!("leftovers: {}\n", leftovers.join("; "));
         }
         text += &format!("{} of objects kept\n", measures::size(collection.kept.bytes));
+        if collection.samples_kept.files > 0 {
+            text += &format!("{} of decoded samples kept\n", measures::size(collection.samples_kept.bytes));
+        }
         if collection.runs > 0 {
             text += &format!("{} in progress: their results are kept\n", plural(collection.runs, "run"));
         }
@@ -244,6 +248,7 @@ fn as_json(collection: &Collection, dry_run: bool) -> serde_json::Value {
         "results": collection.entries.iter().map(result).collect::<Vec<_>>(),
         "objects": tally(collection.objects), "freed": collection.freed, "kept": tally(collection.kept),
         "slots": tally(collection.slots), "logs": tally(collection.logs), "quarantine": tally(collection.quarantine), "findings": tally(collection.settings),
+        "samples": tally(collection.samples), "samples_kept": tally(collection.samples_kept),
         "tmp": collection.tmp, "orphans": tally(collection.orphans), "runs": collection.runs, "above": collection.above,
     })
 }

@@ -31,6 +31,7 @@ impl Stats {
             ("objects", usage.objects),
             ("traces", usage.traces),
             ("items", usage.items),
+            ("samples", usage.samples),
             ("slots", usage.slots),
             ("logs", usage.logs),
         ];

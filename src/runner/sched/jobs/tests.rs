@@ -56,6 +56,7 @@ impl Scene {
             items: None,
             staging: PathBuf::new(),
             slot: PathBuf::new(),
+            samples: None,
             device: "cpu".into(),
             threads: 1,
             attempt: None,

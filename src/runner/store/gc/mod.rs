@@ -98,6 +98,10 @@ pub struct Collection {
     pub logs: Tally,
     /// Deleted files of findings whose objects are all gone, or which are old and have none.
     pub settings: Tally,
+    /// Deleted samples, and those that are kept.
+    pub samples: Tally,
+    /// See [`Collection::samples`].
+    pub samples_kept: Tally,
     /// Deleted damaged files.
     pub quarantine: Tally,
     /// Deleted leftovers of killed processes.
@@ -143,6 +147,8 @@ impl Store {
         let gone = self.unreferenced(&marked, &verdicts, files, &roots, &mut collection);
         collection.above = limits.max_size.map_or(0, |max| (collection.kept.bytes + others).saturating_sub(max));
         collection.entries = entries(marked, &verdicts, &candidates, &sizes);
+        let room = limits.max_size.map(|max| max.saturating_sub(collection.kept.bytes + others));
+        self.sweep_samples(limits, room, alone.is_some(), &mut collection)?;
         self.sweep_all(&gone, &slots, limits, alone.as_ref(), &mut collection)?;
         Ok(Some(collection))
     }

@@ -90,6 +90,26 @@ impl Store {
         Ok(())
     }
 
+    /// Deletes samples by age, and those for which results and resume slots leave no room: a sample is made again in
+    /// milliseconds. With `really` unset only counts them.
+    pub(super) fn sweep_samples(
+        &self,
+        limits: &Limits,
+        room: Option<u64>,
+        really: bool,
+        collection: &mut Collection,
+    ) -> Result<(), Error> {
+        let (stale, left) = self.stale_samples(limits.older_than, room)?;
+        collection.samples_kept = left;
+        for file in &stale {
+            collection.samples = collection.samples + Tally { files: 1, bytes: file.bytes };
+            if really {
+                remove(&file.path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The logs of deleted results, and old logs of failed jobs that left nothing to resume.
     fn stale_logs(&self, gone: &HashSet<Key>, limits: &Limits) -> Result<Vec<(PathBuf, Tally)>, Error> {
         let is_spare = |key: &Key| !self.trace_path(*key).exists() && !self.slot(*key).path().exists();

@@ -45,6 +45,8 @@ impl Node {
             webp: None,
             margins: Default::default(),
             scaling: Default::default(),
+            decode: Default::default(),
+            cache: false,
         };
         let maps = [("a.png".to_owned(), self.file("object-2", "map"))];
         Job {

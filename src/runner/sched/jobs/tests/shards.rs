@@ -32,6 +32,8 @@ fn images(number: usize) -> Dataset {
         webp: None,
         margins: Default::default(),
         scaling: Default::default(),
+        decode: Default::default(),
+        cache: false,
     }
 }
 
