@@ -17,7 +17,15 @@ pub(crate) struct Scope {
     seed: u64,
     kind: Kind,
     device: Device,
+    order: Order,
     tensors: Vec<(String, Tensor, Role)>,
+}
+
+/// How the weights of convolutions lie in memory. What they are convolved with is to lie alike.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    RowByRow,
+    ChannelsLast,
 }
 
 #[derive(Clone, Copy)]
@@ -28,7 +36,13 @@ enum Role {
 
 impl Scope {
     pub(crate) fn new(seed: u64, kind: Kind, device: Device) -> Scope {
-        Scope { seed, kind, device, tensors: Vec::new() }
+        Scope { seed, kind, device, order: Order::RowByRow, tensors: Vec::new() }
+    }
+
+    /// For a network that is quicker with its channels adjacent in memory: one of many channels, without group normalisation, which
+    /// libtorch has no quick form of in that order.
+    pub(crate) fn channels_last(self) -> Scope {
+        Scope { order: Order::ChannelsLast, ..self }
     }
 
     /// A trainable tensor, uniform in ±`bound`.
@@ -77,7 +91,8 @@ impl Scope {
     fn add(&mut self, name: String, tensor: Tensor, role: Role) -> Tensor {
         // Made in float32 and widened, so that a run in double precision starts at the same point.
         let tensor = tensor.to_kind(self.kind).to_device(self.device);
-        let tensor = if tensor.dim() == 4 { channels_last(&tensor) } else { tensor };
+        let is_turned = self.order == Order::ChannelsLast && tensor.dim() == 4;
+        let tensor = if is_turned { channels_last(&tensor) } else { tensor };
         let tensor = tensor.set_requires_grad(matches!(role, Role::Parameter(_)));
         self.keep(name, tensor, role)
     }

@@ -85,7 +85,7 @@ impl Discriminators {
                 Map::WeightedSelfInformation => weighted_self_information(&softmax(logits)),
                 Map::Probabilities => softmax(logits),
             };
-            let output = trained.discriminator.forward(&as_kind(&map, self.precision.activations()))?;
+            let output = trained.discriminator.forward(&as_kind(&map, self.precision.kind()))?;
             Ok(domain_loss(&as_kind(&output, self.precision.kind()), domain, self.adversary.gan))
         };
         let aux = self.aux.as_ref().zip(logits.aux.as_ref()).map(|(trained, z)| judge(trained, z)).transpose()?;

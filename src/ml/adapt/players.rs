@@ -11,7 +11,7 @@ use super::teacher::Teacher;
 use crate::checkpoint::CheckpointError;
 use crate::draws::Draw;
 use crate::equations::upsample;
-use crate::layer::{as_kind, channels_last};
+use crate::layer::as_kind;
 use crate::network::{Network, Statistics};
 use crate::optim::{Adam, Optimizer, Rates, Schedule, Sgd, polynomial};
 
@@ -103,7 +103,7 @@ impl<'a> Players<'a> {
     }
 
     fn through(&self, network: &dyn Network, images: &Tensor, statistics: Statistics, draw: Option<Draw>) -> Passed {
-        let images = channels_last(&images.to_device(self.device).to_kind(self.precision.activations()));
+        let images = images.to_device(self.device).to_kind(self.precision.kind());
         let size = [images.size()[2], images.size()[3]];
         let logits = network.forward(&images, statistics, draw);
         let kind = self.precision.kind();

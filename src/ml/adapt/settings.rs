@@ -32,11 +32,6 @@ impl Precision {
         }
     }
 
-    /// Of what the networks are given. In [`Precision::BFloat16`] libtorch lowers it where that does no harm.
-    pub fn activations(self) -> tch::Kind {
-        self.kind()
-    }
-
     /// For the time of a forward pass on a device.
     pub(super) fn autocast(self, device: tch::Device) -> Option<Autocast> {
         (self == Precision::BFloat16).then(|| Autocast::bfloat16(device))

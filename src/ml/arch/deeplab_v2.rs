@@ -14,7 +14,7 @@ use crate::arch::resnet::{Depth, FIRST, OUTPUTS, ResNet};
 use crate::aspp::Aspp;
 use crate::checkpoint::{self, Apart, Checkpoint, CheckpointError, Member, Restored, Rule};
 use crate::draws::Draw;
-use crate::layer::Scope;
+use crate::layer::{Scope, channels_last};
 use crate::network::{Logits, Network, Parameter, Predictor, RateGroup, Statistics};
 
 const DILATIONS: [i64; 4] = [6, 12, 18, 24];
@@ -68,7 +68,7 @@ impl DeepLabV2 {
         device: Device,
         kind: Kind,
     ) -> DeepLabV2 {
-        let mut scope = Scope::new(seed, kind, device);
+        let mut scope = Scope::new(seed, kind, device).channels_last();
         let backbone = ResNet::new(&mut scope, depth);
         let mut head =
             |name, input| Aspp::new(&mut scope, name, [input, classes], &DILATIONS, FIRST).summing(branches as usize);
@@ -80,7 +80,7 @@ impl DeepLabV2 {
 
 impl Network for DeepLabV2 {
     fn forward(&self, x: &Tensor, statistics: Statistics, _: Option<Draw>) -> Logits {
-        let [middle, deep] = self.backbone.forward(x, statistics);
+        let [middle, deep] = self.backbone.forward(&channels_last(x), statistics);
         let aux = self.aux.as_ref().map(|head| head.forward(&middle));
         Logits { aux, main: self.main.forward(&deep), features: deep }
     }

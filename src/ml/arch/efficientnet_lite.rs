@@ -87,7 +87,7 @@ impl EfficientNetLite0 {
         device: Device,
         kind: Kind,
     ) -> EfficientNetLite0 {
-        let mut scope = Scope::new(seed, kind, device);
+        let mut scope = Scope::new(seed, kind, device).channels_last();
         let stem = Stem::new(&mut scope);
         let blocks = blocks(&mut scope, output_stride as i64);
         let aux = multi_level.then(|| Aspp::new(&mut scope, "layer5", [112, classes], &DILATIONS, First::Uniform));
@@ -99,7 +99,7 @@ impl EfficientNetLite0 {
 impl Network for EfficientNetLite0 {
     /// Always by the stored statistics, in training too, as those of a few images are mostly noise.
     fn forward(&self, x: &Tensor, _: Statistics, _: Option<Draw>) -> Logits {
-        let mut x = self.stem.forward(x); // N×32×H/2×W/2
+        let mut x = self.stem.forward(&channels_last(x)); // N×32×H/2×W/2
         let mut aux = None;
         for (index, block) in self.blocks.iter().enumerate() {
             x = block.forward(&x);
