@@ -163,7 +163,7 @@ impl Folder {
     /// The target of a link in it; `None` for anything else.
     fn target(&mut self, folder: &Path, place: &Path) -> Option<PathBuf> {
         self.asked += 1;
-        let is_due = self.asked % WORTH_LISTING == 0 && (self.asked / WORTH_LISTING).is_power_of_two();
+        let is_due = self.asked >= WORTH_LISTING && self.asked.is_power_of_two();
         if self.links.is_none() && is_due {
             self.links = links_in(folder, 8 * self.asked);
         }
