@@ -32,7 +32,7 @@ impl Digest {
         let size = file.metadata()?.len();
         let mut hasher = blake3::Hasher::new();
         if size >= WORTH_THREADS as u64 {
-            hash_in_blocks(file, &mut hasher)?;
+            hash_in_blocks(&file, &mut hasher)?;
         } else {
             let mut bytes = Vec::with_capacity(size as usize);
             // Reading the file directly would query its size and position once more.
@@ -40,6 +40,22 @@ impl Digest {
             hasher.update(&bytes);
         }
         Ok((Digest(*hasher.finalize().as_bytes()), hasher.count()))
+    }
+
+    /// The same of an open file, of which only this many bytes are read if it is small.
+    ///
+    /// # Errors
+    /// Errors of reading the file.
+    pub fn of_open_file(file: &File, size: u64) -> io::Result<(Digest, u64)> {
+        if size >= WORTH_THREADS as u64 {
+            let mut hasher = blake3::Hasher::new();
+            hash_in_blocks(file, &mut hasher)?;
+            return Ok((Digest(*hasher.finalize().as_bytes()), hasher.count()));
+        }
+        let mut bytes = Vec::with_capacity(size as usize);
+        // Not to its end: the caller looks whether it has grown.
+        file.take(size).read_to_end(&mut bytes)?;
+        Ok((Digest::of(&bytes), bytes.len() as u64))
     }
 
     /// The raw bytes.
@@ -50,6 +66,15 @@ impl Digest {
     /// The first six hexadecimal digits: enough to tell digests apart on a screen.
     pub fn short(&self) -> String {
         self.to_string()[..6].to_owned()
+    }
+
+    /// Calls this with its 64 hexadecimal digits.
+    pub fn with_digits<T>(&self, take: impl FnOnce(&str) -> T) -> T {
+        let mut text = [0; 64];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        take(std::str::from_utf8(&text).expect("digits are ASCII"))
     }
 }
 
@@ -66,7 +91,7 @@ const WORTH_THREADS: usize = 1 << 20;
 const BLOCK: u64 = 4 << 20;
 
 /// Read instead of mapped: accessing the mapping of a file that was truncated meanwhile kills the process.
-fn hash_in_blocks(mut file: File, hasher: &mut blake3::Hasher) -> io::Result<()> {
+fn hash_in_blocks(mut file: &File, hasher: &mut blake3::Hasher) -> io::Result<()> {
     let mut block = Vec::with_capacity(BLOCK as usize);
     loop {
         block.clear();
@@ -102,11 +127,7 @@ const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; 64];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
-            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-        }
-        f.write_str(std::str::from_utf8(&text).expect("digits are ASCII"))
+        self.with_digits(|digits| f.write_str(digits))
     }
 }
 
@@ -216,22 +237,40 @@ digest_of! {
 /// name, the length of its value (u64, little endian), the value. A list is a field that holds the number of its elements
 /// (u64, little endian), followed by one field per element. For an absent optional value the caller omits the name too, so
 /// that absence differs from emptiness. Changing any of this needs a new domain.
-pub struct Encoder(blake3::Hasher);
+pub struct Encoder {
+    /// What is hashed already.
+    hashed: Option<Box<blake3::Hasher>>,
+    /// Hashed at once: many small pieces take three times as long.
+    bytes: Vec<u8>,
+}
+
+/// How many bytes an encoder gathers.
+const GATHERED: usize = 64 << 10;
 
 impl Encoder {
     /// Starts an encoding. `domain` names the kind of thing and the version of its layout, as in `intrada/manifest/1`.
     pub fn new(domain: &str) -> Encoder {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(domain.as_bytes());
-        hasher.update(&[0]);
-        Encoder(hasher)
+        let mut bytes = Vec::with_capacity(512);
+        bytes.extend_from_slice(domain.as_bytes());
+        bytes.push(0);
+        Encoder { hashed: None, bytes }
     }
 
     /// Appends one named value.
     pub fn field(&mut self, name: &str, value: &[u8]) -> &mut Encoder {
-        for part in [name.as_bytes(), value] {
-            self.0.update(&(part.len() as u64).to_le_bytes());
-            self.0.update(part);
+        self.field_of(&[name], value)
+    }
+
+    /// The same, with a name in parts.
+    pub fn field_of(&mut self, name: &[&str], value: &[u8]) -> &mut Encoder {
+        let length: usize = name.iter().map(|part| part.len()).sum();
+        self.bytes.extend_from_slice(&(length as u64).to_le_bytes());
+        name.iter().for_each(|part| self.bytes.extend_from_slice(part.as_bytes()));
+        self.bytes.extend_from_slice(&(value.len() as u64).to_le_bytes());
+        self.bytes.extend_from_slice(value);
+        if self.bytes.len() >= GATHERED {
+            self.hashed.get_or_insert_default().update(&self.bytes);
+            self.bytes.clear();
         }
         self
     }
@@ -243,7 +282,10 @@ impl Encoder {
 
     /// The digest of everything appended.
     pub fn finish(&self) -> Digest {
-        Digest(*self.0.finalize().as_bytes())
+        match &self.hashed {
+            None => Digest::of(&self.bytes),
+            Some(hasher) => Digest(*hasher.clone().update(&self.bytes).finalize().as_bytes()),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ pub mod listing;
 pub mod seen;
 pub mod way;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -23,12 +23,14 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use intrada_picture::Facts;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
+use crate::by_name;
 use crate::digest::{Digest, FileDigest};
-use crate::own::is_own;
+use crate::own::{has_own_name, is_own};
 use crate::pipeline::nearest;
-use crate::store::index::{FileRecord, LabelValues};
+use crate::plain;
+use crate::store::index::{FileRecord, Files, LabelValues};
 use crate::store::stat::{Stat, now_ns};
-use crate::store::tree::{Behind, Leaf, Links, Shape, Tree, Visitor, WalkError};
+use crate::store::tree::{Behind, Leaf, Links, Shape, Skips, Tree, Visitor, WalkError};
 use crate::store::{Artifact, Kind};
 use seen::{Seen, SeenFolder};
 
@@ -178,17 +180,17 @@ pub struct Inputs {
     root: PathBuf,
     /// Never part of an input, even if it is inside one.
     cache: PathBuf,
-    /// By path relative to the root.
-    records: RwLock<HashMap<PathBuf, FileRecord>>,
+    /// By path relative to the root. Shared with the index until one of them changes.
+    records: RwLock<Files>,
     /// Files whose records differ from the loaded ones.
-    news: RwLock<HashSet<PathBuf>>,
+    news: RwLock<by_name::Set>,
     meter: Arc<Meter>,
 }
 
 impl Inputs {
     /// The files below `root`; `records` are those of an earlier run. `cache` is the cache folder. Both must be absolute
     /// and free of symbolic links, or the cache isn't recognised.
-    pub fn new(root: &Path, cache: &Path, records: HashMap<PathBuf, FileRecord>) -> Inputs {
+    pub fn new(root: &Path, cache: &Path, records: Files) -> Inputs {
         Inputs {
             root: root.to_owned(),
             cache: cache.to_owned(),
@@ -204,12 +206,12 @@ impl Inputs {
     }
 
     /// The current records.
-    pub fn records(&self) -> HashMap<PathBuf, FileRecord> {
-        self.read().clone()
+    pub fn records(&self) -> Files {
+        Arc::clone(&self.read())
     }
 
     /// The files whose records changed since the last call.
-    pub fn take_news(&self) -> HashSet<PathBuf> {
+    pub fn take_news(&self) -> by_name::Set {
         std::mem::take(&mut *self.news.write().expect("no code panics while it holds this set"))
     }
 
@@ -292,14 +294,18 @@ impl Inputs {
     }
 
     fn folder(&self, path: &Path) -> Result<Source, Error> {
-        let tree =
-            survey(&self.root.join(path), &self.cache).map_err(|error| Error::from(error).relative_to(&self.root))?;
-        let names: BTreeMap<PathBuf, Shape> = tree.shapes().collect();
-        let files: Vec<PathBuf> = tree.files();
+        let tree = survey(&by_name::join(&self.root, path), &self.cache)
+            .map_err(|error| Error::from(error).relative_to(&self.root))?;
+        let names = tree.names();
         let artifact = tree.fold(self).map_err(|error| error.relative_to(&self.root))?;
-        // They were just read, so they have records.
-        let known = |file: PathBuf| Some((path.join(&file), self.known(&path.join(&file))?));
-        let files = files.into_iter().filter_map(known).collect();
+        let records = self.read();
+        let files = names.iter().filter(|(_, shape)| shape.is_file()).filter_map(|(name, _)| {
+            let file = by_name::join(path, name);
+            // They were just read, so they have records.
+            let record = *records.get(file.as_os_str())?;
+            Some((file, record))
+        });
+        let files = files.collect();
         let folder = SeenFolder { path: path.to_owned(), cache: self.cache.clone(), names };
         Ok(Source { artifact, seen: Seen { files, folder: Some(folder) } })
     }
@@ -315,7 +321,7 @@ impl Inputs {
     }
 
     fn known(&self, path: &Path) -> Option<FileRecord> {
-        self.read().get(path).copied()
+        self.read().get(path.as_os_str()).copied()
     }
 
     /// The index values of the label image at `path`, if recorded for its current content.
@@ -329,7 +335,10 @@ impl Inputs {
 
     /// Records the index values of the label image at `path`, whose content has that digest.
     pub fn note_label_values(&self, path: &Path, digest: FileDigest, values: LabelValues) {
-        if let Some(record) = self.write(path).get_mut(path).filter(|record| record.digest == digest) {
+        let mut records = self.write(path);
+        if let Some(record) =
+            Arc::make_mut(&mut records).get_mut(path.as_os_str()).filter(|known| known.digest == digest)
+        {
             record.label_values = Some(values);
             self.meter.labels.fetch_add(1, Ordering::Relaxed);
         }
@@ -342,17 +351,20 @@ impl Inputs {
 
     /// Records the properties of the photograph at `path`, whose content has that digest.
     pub fn note_photograph(&self, path: &Path, digest: FileDigest, facts: Facts) {
-        if let Some(record) = self.write(path).get_mut(path).filter(|record| record.digest == digest) {
+        let mut records = self.write(path);
+        if let Some(record) =
+            Arc::make_mut(&mut records).get_mut(path.as_os_str()).filter(|known| known.digest == digest)
+        {
             record.photograph = Some(facts);
         }
     }
 
     fn look(&self, path: &Path) -> Result<Look, Error> {
-        match Look::at(&self.root.join(path)) {
+        match Look::at(&by_name::join(&self.root, path)) {
             Ok(look) => Ok(look),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 if self.known(path).is_some() {
-                    self.write(path).remove(path);
+                    Arc::make_mut(&mut self.write(path)).remove(path.as_os_str());
                 }
                 Err(missing(&self.root, path))
             }
@@ -383,34 +395,37 @@ impl Inputs {
         if let Some(known) = known.filter(|known| known.digest == record.digest) {
             (record.label_values, record.photograph) = (known.label_values, known.photograph);
         }
-        self.write(path).insert(path.to_owned(), record);
+        Arc::make_mut(&mut self.write(path)).insert(path.into(), record);
         Ok(record)
     }
 
     /// Reads a file between two equal stats, of which `before` has the first: then the content belongs to that stat.
     fn read_still(&self, path: &Path, mut before: Look) -> Result<FileRecord, Error> {
-        let file = self.root.join(path);
+        let file = by_name::join(&self.root, path);
         let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
         for _ in 0..2 {
             let Look { stat, taken_at_ns } = before;
-            let (digest, size) = Digest::of_file(&file).map_err(unreadable)?;
-            before = Look::at(&file).map_err(unreadable)?;
-            if before.stat == stat && size == stat.size {
+            let (digest, size, after) = read_once(&file).map_err(unreadable)?;
+            if after == stat && size == stat.size {
                 self.meter.note(size);
                 let digest = FileDigest(digest);
                 return Ok(FileRecord { stat, taken_at_ns, digest, label_values: None, photograph: None });
+            }
+            before = Look::at(&file).map_err(unreadable)?;
+            if !before.stat.is_file() {
+                return Err(Error::Special { path: path.to_owned() });
             }
         }
         Err(Error::Changing { path: path.to_owned() })
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<PathBuf, FileRecord>> {
+    fn read(&self) -> RwLockReadGuard<'_, Files> {
         self.records.read().expect("no code panics while it holds this map")
     }
 
     /// Write access to a file's record.
-    fn write(&self, path: &Path) -> RwLockWriteGuard<'_, HashMap<PathBuf, FileRecord>> {
-        self.news.write().expect("no code panics while it holds this set").insert(path.to_owned());
+    fn write(&self, path: &Path) -> RwLockWriteGuard<'_, Files> {
+        self.news.write().expect("no code panics while it holds this set").insert(path.into());
         self.records.write().expect("no code panics while it holds this map")
     }
 }
@@ -429,11 +444,19 @@ impl Look {
     }
 }
 
+/// The digest of a file's content, the number of bytes read, and its stat afterwards. One that has grown has another size than was
+/// read.
+fn read_once(path: &Path) -> io::Result<(Digest, u64, Stat)> {
+    let (file, metadata) = plain::open_file(path)?;
+    let (digest, size) = Digest::of_open_file(&file, metadata.len())?;
+    Ok((digest, size, Stat::from(&file.metadata()?)))
+}
+
 impl Visitor for Inputs {
     type Error = Error;
 
     fn file(&self, path: &Path) -> Result<Leaf, Error> {
-        let relative = path.strip_prefix(&self.root).unwrap_or(path);
+        let relative = by_name::below(path, &self.root).unwrap_or(path);
         let unreadable = |source| Error::Unreadable { path: relative.to_owned(), source };
         let look = Look::at(path).map_err(unreadable)?;
         let FileRecord { digest, stat, .. } = self.record(relative, look)?;
@@ -460,7 +483,22 @@ pub struct Source {
 /// # Errors
 /// A folder can't be read, or something in it is neither file nor folder.
 pub fn survey(top: &Path, cache: &Path) -> Result<Tree, WalkError> {
-    Tree::survey(top, Links::Followed(&|path, real| is_no_input(path, real, cache)))
+    Tree::survey(top, Links::Followed(&BesideInputs { cache }))
+}
+
+/// What is left out of a folder.
+struct BesideInputs<'a> {
+    cache: &'a Path,
+}
+
+impl Skips for BesideInputs<'_> {
+    fn file(&self, name: &OsStr) -> bool {
+        has_own_name(name) || name == BYTECODE
+    }
+
+    fn folder(&self, path: &Path, real: &Path) -> bool {
+        is_no_input(path, real, self.cache)
+    }
 }
 
 /// Whether the file or folder at `path`, free of links `real`, is excluded from its folder.

@@ -9,6 +9,8 @@ pub mod plain;
 pub mod mark;
 pub mod own;
 
+pub mod by_name;
+
 pub mod digest;
 
 pub mod sums;

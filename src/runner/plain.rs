@@ -17,6 +17,14 @@ use rustix::fs::OFlags;
 /// socket or a device; the message names the type.
 pub fn open(path: &Path) -> io::Result<File> {
     be_a_file(&fs::metadata(path)?)?;
+    open_file(path).map(|(file, _)| file)
+}
+
+/// The same of what was a file a moment ago, with its metadata.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_file(path: &Path) -> io::Result<(File, Metadata)> {
     let flags = OFlags::NONBLOCK.bits() as i32;
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         // Another program holds a kernel lease on the file, and releases it when somebody waits for it.
@@ -24,8 +32,9 @@ pub fn open(path: &Path) -> io::Result<File> {
         file => file?,
     };
     // It may have been replaced in between.
-    be_a_file(&file.metadata()?)?;
-    Ok(file)
+    let metadata = file.metadata()?;
+    be_a_file(&metadata)?;
+    Ok((file, metadata))
 }
 
 /// The content of the file at `path`.
@@ -33,9 +42,11 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 /// Those of [`open`], and read errors.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = open(path)?;
-    let mut bytes = Vec::with_capacity(file.metadata()?.len() as usize);
-    file.read_to_end(&mut bytes)?;
+    be_a_file(&fs::metadata(path)?)?;
+    let (file, metadata) = open_file(path)?;
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
+    // Reading the file directly would query its size and position once more.
+    file.take(u64::MAX).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -52,7 +63,7 @@ pub fn read_to_string(path: &Path) -> io::Result<String> {
 /// # Errors
 /// Those of [`read`].
 pub fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(most.min(512) as usize);
     open(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """The runner beside build tools and pipeline runners, on pipelines that this script writes.
 
-    src/runner/benches/peers.py [--tools intrada,ninja,make,doit,dvc,snakemake] [--limit SECONDS] [CASE…]
+    src/runner/benches/peers.py [--tools intrada,ninja,n2,make,doit,dvc,snakemake] [--limit SECONDS] [CASE…]
 
 A tool that isn't found in PATH is left out, and a case that takes a tool longer than the limit shows as `–`. A case is a
-shape and a size: `chain-100`, `wide-10000`, `files-10000`, `bytes-1024` (MiB in 8 files).
+shape and a size: `chain-100`, `wide-10000`, `sweep-1000` (one table for intrada, a stage each for the others), `files-10000`,
+`images-50000` (in one folder), `bytes-1024` (MiB in 8 files).
 
 Every stage reads its own small file (and in a chain the output of the one before), and writes a checksum of all lines that
 don't begin with `#`: so a comment added to the first file of a chain gives the same output again, which shows whether a tool
-notices. Each stage also appends its number to `runs.log`: what really ran is counted there, not believed.
+notices. Each stage also appends its number to `runs.log`: what really ran is counted there, not believed. A plan is what a tool says
+that it would do: `plan` or `-n`.
 
 Times are CPU seconds (user and system, of all processes of the tool and the stages it starts), the median of several turns; tools take
 turns, so that all see the same machine. Memory is the peak of the greatest process.
@@ -20,9 +22,11 @@ import resource
 import shutil
 import signal
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 RECIPE = "grep -hv '^#' {inputs} | cksum > {output}; echo {number} >> runs.log"
@@ -51,6 +55,10 @@ def wide(size):
     return [Stage(i, [f"in/{i}.txt"]) for i in range(size - 1)] + [Stage(size - 1, [f"in/{size - 1}.txt"] + gathered)]
 
 
+def sweep(size):
+    return [Stage(i, ["in/0.txt"]) for i in range(size)]
+
+
 def data(_size):
     return [Stage(0, ["in/0.txt"], grows="data")]
 
@@ -60,10 +68,16 @@ def data(_size):
 
 def intrada(folder, stages):
     lines = ["format = 1", "[pipeline]", 'name = "bench"']
+    numbers = [str(stage.number) for stage in stages]
+    if len(stages) > 1 and all(stage.inputs == ["in/0.txt"] for stage in stages):
+        stages = [Stage("${matrix.n}", ["in/0.txt"])]
+        stages[0].name = "s"
     for stage in stages:
         inputs = stage.inputs + ([stage.grows] if stage.grows else [])
         lines += [f"[stages.{stage.name}]", 'kind = "command"', f"shell = {json.dumps(stage.shell)}"]
         lines += [f"inputs = {json.dumps(inputs)}", f"outputs = {json.dumps([stage.output])}"]
+    if stages[0].name == "s":
+        lines += ["[stages.s.matrix]", f"n = [{', '.join(numbers)}]"]
     (folder / "pipeline.toml").write_text("\n".join(lines) + "\n")
     return ["intrada-run", "--quiet", "pipeline.toml"]
 
@@ -80,6 +94,11 @@ def ninja(folder, stages):
     rules += [f"build {s.output}: c {' '.join(s.files(folder))}\n  cmd = {s.shell}\n" for s in stages]
     (folder / "build.ninja").write_text("\n".join(rules))
     return ["ninja", "-j2"]
+
+
+def n2(folder, stages):
+    ninja(folder, stages)
+    return ["n2", "-j2"]
 
 
 def doit(folder, stages):
@@ -118,7 +137,10 @@ def snakemake(folder, stages):
     return ["snakemake", "-q", "all", "--cores", "2"]
 
 
-TOOLS = {tool.__name__: tool for tool in (intrada, ninja, make, doit, dvc, snakemake)}
+TOOLS = {tool.__name__: tool for tool in (intrada, ninja, n2, make, doit, dvc, snakemake)}
+
+# How each that can is asked what it would do.
+PLANS = {"intrada": ["intrada-run", "plan", "pipeline.toml"], "ninja": ["ninja", "-n"], "make": ["make", "-s", "-n"]}
 
 
 class Bench:
@@ -128,12 +150,14 @@ class Bench:
         self.folder, self.limit = Path(root) / f"{tool}-{shape}-{size}", limit
         for name in ("in", "out"):
             (self.folder / name).mkdir(parents=True)
-        stages = {"chain": chain, "wide": wide, "files": data, "bytes": data}[shape](size)
+        stages = {"chain": chain, "wide": wide, "sweep": sweep}.get(shape, data)(size)
         for stage in stages:
             (self.folder / f"in/{stage.number}.txt").write_text(f"{stage.number}\n")
         if shape in ("files", "bytes"):
             self.fill(shape, size)
-        self.command = TOOLS[tool](self.folder, stages)
+        if shape == "images":
+            self.draw(size)
+        self.command, self.plan = TOOLS[tool](self.folder, stages), PLANS.get(tool)
 
     def fill(self, shape, size):
         count, length = (size, 4096) if shape == "files" else (8, size * 131072)
@@ -142,11 +166,16 @@ class Bench:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(os.urandom(length))
 
-    def run(self):
+    def draw(self, count):
+        (self.folder / "data").mkdir()
+        for i in range(count):
+            (self.folder / f"data/{i:05}.png").write_bytes(picture(40, 32))
+
+    def run(self, command):
         """CPU seconds, peak MiB, stages that ran; `None` where it failed or took too long."""
         before, ran_before = resource.getrusage(resource.RUSAGE_CHILDREN), self.ran()
         peak = self.folder / ".peak"
-        timed = ["/usr/bin/time", "-q", "-f", "%M", "-o", str(peak)] + self.command
+        timed = ["/usr/bin/time", "-q", "-f", "%M", "-o", str(peak)] + command
         environment = dict(os.environ, DVC_NO_ANALYTICS="1", XDG_CACHE_HOME=str(self.folder / ".xdg"))
         with open(self.folder / "output.txt", "ab") as output:
             call = subprocess.Popen(
@@ -173,6 +202,15 @@ class Bench:
         other.replace(path)
 
 
+def picture(width, height):
+    """A PNG of noise: 4 KB at 40 × 32."""
+    rows = b"".join(b"\0" + os.urandom(3 * width) for _ in range(height))
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")]
+    parts = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
 # What is done to a pipeline before the tool is called, by the name of the column.
 def nothing(_bench, _turn):
     pass
@@ -188,13 +226,15 @@ def last_input(bench, turn):
 
 
 def touch(bench, _turn):
-    os.utime(next((bench.folder / "data/00").iterdir()))
+    os.utime(next(path for path in sorted((bench.folder / "data").rglob("*")) if path.is_file()))
 
 
 COLUMNS = {
     "chain": {"first": nothing, "no-op": nothing, "comment in the first input": comment, "last input changed": last_input},
-    "wide": {"first": nothing, "no-op": nothing, "last input changed": last_input},
+    "wide": {"first plan": nothing, "first": nothing, "no-op": nothing, "last input changed": last_input},
+    "sweep": {"first": nothing, "no-op": nothing},
     "files": {"first": nothing, "no-op": nothing, "one touched": touch},
+    "images": {"first plan": nothing, "first": nothing, "second plan": nothing, "no-op": nothing, "one touched": touch},
     "bytes": {"first": nothing, "no-op": nothing, "one touched": touch},
 }
 
@@ -207,8 +247,11 @@ def measure(shape, size, tools, turns, limit):
         for column, prepare in COLUMNS[shape].items():
             for turn in range(1 if column == "first" else turns):
                 for tool, bench in list(benches.items()):
+                    command = bench.plan if column.endswith("plan") else bench.command
+                    if command is None:
+                        continue
                     prepare(bench, turn)
-                    result = bench.run()
+                    result = bench.run(command)
                     results[column][tool].append(result)
                     if result is None:
                         print(f"{tool} {shape} {size} {column}: gave up, see below\n{tail(bench)}", file=sys.stderr)

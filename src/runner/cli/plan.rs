@@ -43,18 +43,25 @@ pub(super) fn answer(source: &Source, stages: &[String], force: &[String], place
     let device = place.device.as_deref();
     place::check(&session, device)?;
     let (targets, force) = (open::stages(&session, stages)?, open::stages(&session, force)?);
-    let dry::Plan { stages: planned, mut warnings, obstacles } = dry::plan(&mut session, &targets, &force)?;
-    warnings.extend(dry::try_device(&session, device, &planned)?);
-    warnings.extend(dry::try_weights(&session, &planned)?);
+    let mut plan = dry::plan(&mut session, &targets, &force)?;
+    let mut warnings = std::mem::take(&mut plan.warnings);
+    let planned = &plan.stages;
+    warnings.extend(dry::try_device(&session, device, planned)?);
+    warnings.extend(dry::try_weights(&session, planned)?);
     tell_of(&Problems::new(warnings, session.pipeline.sources.clone()), is_coloured(&std::io::stderr()));
     open::warn_of_shared_caches(&session.store);
     match format {
         Format::Json => {
             show_json(&planned.iter().map(|planned| format!("{}\n", line(&session, planned))).collect::<String>())?;
         }
-        Format::Text => show(&table(&session, &planned))?,
+        Format::Text => show(&table(&session, planned))?,
     }
-    if obstacles.is_empty() { Ok(DONE) } else { Err(Problems::new(obstacles, session.pipeline.sources.clone()).into()) }
+    if !plan.obstacles.is_empty() {
+        return Err(Problems::new(plan.obstacles, session.pipeline.sources.clone()).into());
+    }
+    std::mem::forget(plan);
+    session.end();
+    Ok(DONE)
 }
 
 fn line(session: &Session, planned: &Planned) -> serde_json::Value {

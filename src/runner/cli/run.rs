@@ -106,11 +106,14 @@ impl Run {
         self.conduct.show_tables(&session, &options, &ended, &before)?;
         let kept = report::keep(&mut session, &options, &ended);
         self.name_next(&session, &options, &ended, kept);
-        Ok(match ended {
+        let status = match ended {
             _ if ended.interrupted => INTERRUPTED,
             _ if ended.totals.failed + ended.totals.skipped > 0 => STAGE_FAILED,
             _ => DONE,
-        })
+        };
+        std::mem::forget(ended);
+        session.end();
+        Ok(status)
     }
 }
 

@@ -9,6 +9,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -17,8 +18,8 @@ use super::naming::{below, ends_in};
 use super::pairing::{Labels, Remark};
 use super::spelling::{Images, Meant};
 use super::{Concerns, DatasetError, Names, Sample};
-use crate::store::tree::{Behind, Links, Shape, Tree, WalkError};
-use crate::{inputs, plain};
+use crate::store::tree::{Behind, Links, Shape, Skips, Tree, WalkError};
+use crate::{by_name, inputs, plain};
 
 /// The samples of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -252,11 +253,9 @@ impl Listing<'_> {
     ) -> Result<Vec<String>, DatasetError> {
         let folder = below(top, part);
         let whole = self.root.join(&folder);
-        let is_hidden_folder = |path: &Path, _: &Path| is_hidden(path);
-        let tree = Tree::survey(&whole, Links::Followed(&is_hidden_folder))
-            .map_err(|error| self.walk_error(&folder, error))?;
+        let tree = Tree::survey(&whole, Links::Followed(&Hidden)).map_err(|error| self.walk_error(&folder, error))?;
         let mut found = Vec::new();
-        for (path, shape) in tree.shapes().filter(|(path, _)| !is_hidden(path)) {
+        for (path, shape) in tree.shapes() {
             let Some(name) = path.to_str() else {
                 return Err(DatasetError::NotUtf8 { concerns: self.concerns, path: folder.join(&path) });
             };
@@ -287,8 +286,17 @@ impl Listing<'_> {
     }
 }
 
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+/// Files and folders whose names begin with a dot are none of a data set.
+struct Hidden;
+
+impl Skips for Hidden {
+    fn file(&self, name: &OsStr) -> bool {
+        name.as_encoded_bytes().starts_with(b".")
+    }
+
+    fn folder(&self, path: &Path, _real: &Path) -> bool {
+        self.file(by_name::name(path))
+    }
 }
 
 fn unreadable(root: &Path, path: &Path, concerns: Concerns, cause: std::io::Error) -> DatasetError {

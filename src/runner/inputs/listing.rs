@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::digest::Digest;
+
 /// The files of an input: name → short content digest.
 pub type Files = BTreeMap<String, String>;
 
@@ -18,10 +20,19 @@ pub fn label_of(image: &str) -> String {
 }
 
 /// A listing of names and digests.
-pub fn encode(files: impl Iterator<Item = (String, String)>) -> Vec<u8> {
+pub fn encode<Name: AsRef<str>>(files: impl Iterator<Item = (Name, Digest)>) -> Vec<u8> {
     let mut text = HEAD.to_owned();
     for (name, digest) in files {
-        text += &format!("{digest} {}\n", name.replace(['\n', '\r'], "?"));
+        digest.with_digits(|digits| text.push_str(digits));
+        text.push(' ');
+        let name = name.as_ref();
+        let breaks = ['\n', '\r'];
+        if name.contains(breaks) {
+            text.push_str(&name.replace(breaks, "?"))
+        } else {
+            text.push_str(name)
+        }
+        text.push('\n');
     }
     text.into_bytes()
 }
@@ -55,17 +66,20 @@ mod tests {
 
     #[test]
     fn a_listing_reads_back_with_short_digests_and_labels_are_no_images() {
-        let files = [("a b.png".to_owned(), "0123456789".to_owned()), (label_of("a b.png"), "9876543210".to_owned())];
-        let bytes = encode(files.into_iter());
-        let read = [("a b.png".to_owned(), "012345".to_owned()), ("label of a b.png".to_owned(), "987654".to_owned())];
+        let [image, label] = [b"image", b"label"].map(|content| Digest::of(content));
+        let bytes = encode([("a b.png".to_owned(), image), (label_of("a b.png"), label)].into_iter());
+        let read = [("a b.png".to_owned(), image.short()), ("label of a b.png".to_owned(), label.short())];
         assert_eq!(decode(&bytes).unwrap(), read.into());
+        assert!(encode([("a\nb\r", image)].into_iter()).ends_with(b" a?b?\n"));
         assert_eq!(images(&bytes), Some(1));
         assert!(decode(b"something else").is_none());
     }
 
     #[test]
     fn listings_agree_on_images_if_those_in_both_are_equal_and_one_has_all_of_the_other() {
-        let listing = |files: &[(&str, &str)]| encode(files.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())));
+        let listing = |files: &[(&str, &str)]| {
+            encode(files.iter().map(|(name, content)| (*name, Digest::of(content.as_bytes()))))
+        };
         let all = listing(&[("a", "1"), ("b", "2")]);
         let labelled = listing(&[("a", "1"), (&label_of("a"), "9")]);
         assert_eq!(agree_on_images(&all, &labelled), Some(true), "`b` has no label");

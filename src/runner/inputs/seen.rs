@@ -3,7 +3,6 @@
 //! Knows no stage. It is recorded together with the digest that enters a key, so that the key and the later check refer to
 //! the same state, whatever other runs learn about the files in the meantime.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::store::index::FileRecord;
@@ -25,14 +24,17 @@ pub struct SeenFolder {
     pub path: PathBuf,
     /// The cache, which is excluded.
     pub cache: PathBuf,
-    /// Its contents.
-    pub names: BTreeMap<PathBuf, Shape>,
+    /// Its contents, in order.
+    pub names: Vec<(PathBuf, Shape)>,
 }
 
 impl SeenFolder {
     /// The dangling links in it, each with the reason.
     pub fn dead_links(&self) -> impl Iterator<Item = (PathBuf, &'static str)> {
         let names = self.names.iter();
-        names.filter_map(|(name, shape)| Some((self.path.join(name), super::leads_nowhere(shape)?)))
+        names.filter_map(|(name, shape)| {
+            let why = super::leads_nowhere(shape)?;
+            Some((self.path.join(name), why))
+        })
     }
 }

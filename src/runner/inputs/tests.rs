@@ -19,7 +19,7 @@ fn workspace() -> (TempDir, PathBuf) {
     (dir, root)
 }
 
-fn inputs(root: &Path, records: HashMap<PathBuf, FileRecord>) -> Inputs {
+fn inputs(root: &Path, records: Files) -> Inputs {
     Inputs::new(root, &root.join("cache"), records)
 }
 
@@ -28,11 +28,11 @@ fn digest(content: &str) -> FileDigest {
 }
 
 /// Records with wrong digests: they show up where a record is trusted instead of reading the file.
-fn lying(root: &Path, path: &str) -> HashMap<PathBuf, FileRecord> {
-    let inputs = inputs(root, HashMap::new());
+fn lying(root: &Path, path: &str) -> Files {
+    let inputs = inputs(root, Default::default());
     inputs.artifact(Path::new(path)).unwrap();
     let mut records = inputs.records();
-    records.values_mut().for_each(|record| record.digest = digest("a lie"));
+    Arc::make_mut(&mut records).values_mut().for_each(|record| record.digest = digest("a lie"));
     records
 }
 
@@ -60,7 +60,7 @@ fn a_touch_makes_nothing_dirty_and_old_times_make_nothing_clean() {
     let (path, file) = (Path::new("file"), root.join("file"));
     fs::write(&file, "one").unwrap();
     sleep(TICK);
-    let inputs = inputs(&root, HashMap::new());
+    let inputs = inputs(&root, Default::default());
     assert_eq!(inputs.digest_file(path).unwrap(), digest("one"));
 
     File::open(&file).unwrap().set_modified(SystemTime::now()).unwrap();
@@ -90,21 +90,21 @@ fn a_source_folder_equals_the_artifact_that_the_store_makes_of_it() {
     symlink("nowhere", root.join("data/link")).unwrap();
     let store = Store::open(&root.join("cache")).unwrap();
     let stored = store.insert(&root.join("data"), Take::Copy).unwrap();
-    let source = inputs(&root, HashMap::new()).artifact(Path::new("data")).unwrap();
+    let source = inputs(&root, Default::default()).artifact(Path::new("data")).unwrap();
     assert_eq!(source, stored);
     assert_eq!((source.files, source.size), (102, 190 + 3 + 7));
 
     fs::set_permissions(root.join("data/tool"), Permissions::from_mode(0o644)).unwrap();
-    assert_ne!(inputs(&root, HashMap::new()).artifact(Path::new("data")).unwrap().digest(), stored.digest());
+    assert_ne!(inputs(&root, Default::default()).artifact(Path::new("data")).unwrap().digest(), stored.digest());
 }
 
 #[test]
 fn the_cache_is_no_part_of_a_folder_that_holds_it() {
     let (_dir, root) = workspace();
     fs::write(root.join("file"), "one").unwrap();
-    let before = inputs(&root, HashMap::new()).artifact(Path::new("")).unwrap();
+    let before = inputs(&root, Default::default()).artifact(Path::new("")).unwrap();
     Store::open(&root.join("cache")).unwrap();
-    assert_eq!(inputs(&root, HashMap::new()).artifact(Path::new("")).unwrap(), before);
+    assert_eq!(inputs(&root, Default::default()).artifact(Path::new("")).unwrap(), before);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn the_bytecode_of_python_is_no_part_of_a_folder_but_may_be_named() {
     let (_dir, root) = workspace();
     fs::create_dir_all(root.join("tools/deep")).unwrap();
     fs::write(root.join("tools/deep/split.py"), "pass").unwrap();
-    let inputs = inputs(&root, HashMap::new());
+    let inputs = inputs(&root, Default::default());
     let before = inputs.artifact(Path::new("tools")).unwrap();
     fs::create_dir(root.join("tools/deep/__pycache__")).unwrap();
     fs::write(root.join("tools/deep/__pycache__/split.pyc"), "made of it").unwrap();
@@ -125,7 +125,7 @@ fn the_bytecode_of_python_is_no_part_of_a_folder_but_may_be_named() {
 
 /// The digest of `data`, which has links in it.
 fn linked(root: &Path) -> crate::digest::ArtifactDigest {
-    inputs(root, HashMap::new()).artifact(Path::new("data")).unwrap().digest()
+    inputs(root, Default::default()).artifact(Path::new("data")).unwrap().digest()
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_path_is_followed_through_links_above_it() {
     fs::write(disk.join("image"), "one").unwrap();
     symlink(disk.join("image"), disk.join("same")).unwrap();
     symlink(&disk, root.join("data")).unwrap();
-    let inputs = inputs(&root, HashMap::new());
+    let inputs = inputs(&root, Default::default());
     assert_eq!(inputs.digest_file(Path::new("data/same")).unwrap(), digest("one"));
     let source = inputs.source(Path::new("data")).unwrap();
     assert_eq!(source.artifact.files, 2);
@@ -189,7 +189,7 @@ fn links_in_a_circle_end_and_are_told_and_the_cache_is_no_input_behind_a_link_ei
     symlink(&disk, root.join("data/disk")).unwrap();
     symlink(&disk, disk.join("again")).unwrap();
     fs::create_dir(disk.join("cache")).unwrap();
-    let look = || Inputs::new(&root, &disk.join("cache"), HashMap::new()).source(Path::new("data")).unwrap();
+    let look = || Inputs::new(&root, &disk.join("cache"), Default::default()).source(Path::new("data")).unwrap();
     let source = look();
     let dead: Vec<PathBuf> = source.seen.folder.as_ref().unwrap().dead_links().map(|(path, _)| path).collect();
     let names = ["deep/dangling", "deep/up", "disk/again", "loop", "root"];
@@ -209,7 +209,7 @@ fn a_missing_path_is_answered_with_what_there_is() {
     fs::create_dir_all(root.join("data/GTA5/images")).unwrap();
     fs::create_dir_all(root.join("data/GTA5/labels")).unwrap();
     fs::write(root.join("data/list"), "").unwrap();
-    let inputs = inputs(&root, HashMap::new());
+    let inputs = inputs(&root, Default::default());
     let told = |path: &str| inputs.artifact(Path::new(path)).unwrap_err().to_string();
     let relative = format!("; paths are relative to the workspace root, `{}`", root.display());
     let message = |path: &str| told(path).strip_suffix(&relative).expect("the root is named").to_owned();
@@ -240,7 +240,7 @@ fn what_has_no_content_is_an_error_that_names_it() {
     let (_dir, root) = workspace();
     fs::create_dir(root.join("data")).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(root.join("data/socket")).unwrap();
-    let inputs = inputs(&root, HashMap::new());
+    let inputs = inputs(&root, Default::default());
     for path in ["data", "data/socket"] {
         let error = inputs.artifact(Path::new(path)).unwrap_err();
         assert!(matches!(&error, Error::Special { path } if path == Path::new("data/socket")), "{error}");
@@ -266,7 +266,7 @@ fn a_file_that_is_written_to_all_the_time_is_refused() {
             }
         });
         sleep(Duration::from_millis(5));
-        let result = inputs(&root, HashMap::new()).digest_file(Path::new("file"));
+        let result = inputs(&root, Default::default()).digest_file(Path::new("file"));
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         result
     });
@@ -278,7 +278,7 @@ fn many_files_have_the_digests_that_each_one_has() {
     let (_dir, root) = workspace();
     let paths: Vec<PathBuf> = (0..200).map(|name| PathBuf::from(format!("{name}"))).collect();
     paths.iter().for_each(|path| fs::write(root.join(path), path.to_str().unwrap()).unwrap());
-    let inputs = inputs(&root, HashMap::new());
+    let inputs = inputs(&root, Default::default());
     assert_eq!(inputs.meter.read(), Reading::default());
     let digests = inputs.digest_files(&paths).unwrap();
     let bytes = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
@@ -295,7 +295,7 @@ fn label_values_stay_with_the_content_they_were_found_in() {
     let (_dir, root) = workspace();
     let (path, file) = (Path::new("label.png"), root.join("label.png"));
     fs::write(&file, "one").unwrap();
-    let inputs = inputs(&root, HashMap::new());
+    let inputs = inputs(&root, Default::default());
     let found = inputs.digest_file(path).unwrap();
     assert_eq!(inputs.label_values(path).unwrap(), None);
     let values = LabelValues { set: [0b111, 0, 0, 1 << 63], ..LabelValues::default() };

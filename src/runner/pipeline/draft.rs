@@ -88,7 +88,10 @@ const LARGEST: u64 = 32 << 20;
 fn text_of(file: &Path) -> Result<String, Problem> {
     let shown = file.display();
     let mut bytes = Vec::new();
-    let read = plain::open(file).and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes));
+    let read = plain::open(file).and_then(|open| {
+        bytes.reserve(open.metadata()?.len().min(LARGEST) as usize + 1);
+        open.take(LARGEST + 1).read_to_end(&mut bytes)
+    });
     read.map_err(|error| match error.kind() {
         ErrorKind::NotFound => missing(file),
         ErrorKind::IsADirectory => Problem::error(format!("{shown} is a folder, not a pipeline file")).help_if(listed(

@@ -7,13 +7,14 @@ use std::collections::HashMap;
 use super::near::did_you_mean;
 use super::problem::Problem;
 use super::typed::Typed;
+use crate::by_name::Hashing;
 
 /// The entries of a section by name; `None` for invalid ones, which have been reported.
-pub(super) type Names<T> = HashMap<String, Option<T>>;
+pub(super) type Names<T> = HashMap<String, Option<T>, Hashing>;
 
 /// Splits what was read into its names and the list of the valid ones.
 pub(super) fn known<T, Id>(read: Vec<(String, Option<T>)>, id: impl Fn(usize) -> Id) -> (Names<Id>, Vec<T>) {
-    let mut names = HashMap::new();
+    let mut names = HashMap::default();
     let mut list = Vec::new();
     for (name, value) in read {
         names.insert(name, value.is_some().then(|| id(list.len())));

@@ -3,10 +3,11 @@
 //! Doesn't access the file system: edges between stages must not depend on which files exist. `..` is therefore resolved
 //! textually, as in cargo and git.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cell::OnceCell;
 use std::path::{Component, Path, PathBuf};
 
 use super::OutputId;
+use crate::by_name;
 use crate::own::has_own_name;
 
 /// The path relative to the root, without `.` and inner `..`; absolute only if typed so and outside the root.
@@ -99,9 +100,11 @@ pub(super) fn is_file(typed: &str) -> bool {
 /// Which stage writes which path. Paths never overlap.
 #[derive(Debug, Default)]
 pub struct Writers {
-    /// A second index by text, as comparing paths by component is slow.
-    by_path: HashMap<PathBuf, OutputId>,
-    in_order: BTreeMap<PathBuf, OutputId>,
+    outputs: by_name::Map<OutputId>,
+    /// Every folder with an output in it, at any depth: of most paths it is known at once that there is none.
+    folders: by_name::Set,
+    /// The outputs in order, once something asks for those of a folder.
+    in_order: OnceCell<Vec<(PathBuf, OutputId)>>,
 }
 
 impl Writers {
@@ -110,26 +113,44 @@ impl Writers {
         if let Some((_, other)) = self.over(path) {
             return Err(other);
         }
-        if let Some(other) = self.inside(path).next() {
-            return Err(other);
+        if self.folders.contains(path.as_os_str()) {
+            let inside = self.outputs.iter().filter(|(other, _)| by_name::below(Path::new(other), path).is_some());
+            let first = inside.min_by(|(one, _), (other, _)| by_name::compare(Path::new(one), Path::new(other)));
+            return Err(*first.expect("a folder has an output in it").1);
         }
-        self.by_path.insert(path.to_owned(), output);
-        self.in_order.insert(path.to_owned(), output);
+        self.in_order.take();
+        self.outputs.insert(path.into(), output);
+        for folder in by_name::upwards(path).skip(1) {
+            // With a folder all above it are there.
+            if self.folders.contains(folder) {
+                break;
+            }
+            self.folders.insert(folder.to_owned());
+        }
         Ok(())
     }
 
     /// The output at or above this path, and its path.
     pub fn over(&self, path: &Path) -> Option<(&Path, OutputId)> {
-        let found = path.ancestors().find_map(|path| self.by_path.get_key_value(path));
-        found.map(|(path, output)| (path.as_path(), *output))
+        let found = by_name::upwards(path).find_map(|path| self.outputs.get_key_value(path));
+        found.map(|(path, output)| (Path::new(path), *output))
     }
 
-    /// The outputs inside this folder. Paths sort by component, so they are adjacent.
+    /// The output at this path, or those inside it, in order.
     pub fn inside<'a>(&'a self, folder: &'a Path) -> impl Iterator<Item = OutputId> + 'a {
-        self.in_order
-            .range(folder.to_owned()..)
-            .take_while(move |(path, _)| path.starts_with(folder))
-            .map(|(_, output)| *output)
+        let own = self.outputs.get(folder.as_os_str());
+        let is_folder = self.folders.contains(folder.as_os_str());
+        let all = if is_folder { self.in_order.get_or_init(|| self.sorted()).as_slice() } else { &[] };
+        // Paths sort by name, so those of a folder are adjacent.
+        let first = all.partition_point(|(path, _)| by_name::compare(path, folder).is_lt());
+        let inside = all[first..].iter().take_while(move |(path, _)| by_name::below(path, folder).is_some());
+        own.into_iter().copied().chain(inside.map(|(_, output)| *output))
+    }
+
+    fn sorted(&self) -> Vec<(PathBuf, OutputId)> {
+        let mut all: Vec<_> = self.outputs.iter().map(|(path, output)| (PathBuf::from(path), *output)).collect();
+        all.sort_unstable_by(|(one, _), (other, _)| by_name::compare(one, other));
+        all
     }
 
     /// Every output at, above or below this path.

@@ -15,13 +15,14 @@ use super::source::{Sources, Span};
 use super::typed::Typed;
 use super::value::Value;
 use super::words::{alternatives, written};
+use crate::by_name::Hashing;
 use crate::kind::{KeySpec, Keys, Literal, Only, Presence, ValueType};
 
 /// The values of one table. A key is absent, invalid (and reported), or has a value.
 #[derive(Clone, Debug)]
 pub(super) struct Values {
     keys: Keys,
-    typed: HashMap<&'static str, Option<Typed>>,
+    typed: HashMap<&'static str, Option<Typed>, Hashing>,
     /// The name in the table's header: the position of missing keys.
     pub header: Span,
 }
@@ -135,7 +136,7 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// Reads a table. `noun` is its name with article, as in "a ranking stage"; `beside` are keys that the caller reads.
     pub(super) fn table(&mut self, table: &Table, keys: Keys, beside: &[&str], noun: &str, header: Span) -> Values {
-        let mut values = Values { keys, typed: HashMap::new(), header };
+        let mut values = Values { keys, typed: HashMap::default(), header };
         for entry in &table.0 {
             if let Some(key) = all(keys).find(|key| key.name == entry.key) {
                 let typed = read(key, &entry.node).map_err(|problem| self.problems.push(*problem)).ok();
@@ -150,7 +151,7 @@ impl Reader<'_> {
 
     /// Reads these keys of a table and ignores others.
     pub(super) fn part(&mut self, table: &Table, keys: Keys, header: Span) -> Values {
-        let mut values = Values { keys, typed: HashMap::new(), header };
+        let mut values = Values { keys, typed: HashMap::default(), header };
         for key in all(keys) {
             if let Some(entry) = table.get(key.name) {
                 let typed = read(key, &entry.node).map_err(|problem| self.problems.push(*problem)).ok();

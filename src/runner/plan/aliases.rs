@@ -4,10 +4,10 @@
 //! another's output under another name would have no edge to it, and two outputs at one place would overwrite each other.
 //! Neither can be fixed by guessing, so both are reported before anything runs.
 
-use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
+use crate::by_name;
 use crate::inputs::seen::Seen;
 use crate::pipeline::{
     Dataset, Format, InputSource, Output, OutputId, Pipeline, Problem, Span, Stage, StageId, Writers,
@@ -34,8 +34,8 @@ impl Aliases {
         for stage in pipeline.stage_ids() {
             for (place, output) in pipeline.stage(stage).outputs.iter().enumerate() {
                 let id = OutputId { stage, output: place };
-                let real = aliases.real.of(&pipeline.root.join(&output.path));
-                if real.starts_with(cache) || cache.starts_with(&real) {
+                let real = aliases.real.of(&by_name::join(&pipeline.root, &output.path));
+                if by_name::below(&real, cache).is_some() || by_name::below(cache, &real).is_some() {
                     let title =
                         format!("the output `{}` leads, through a symbolic link, to the cache", output.path.display());
                     problems
@@ -77,7 +77,7 @@ impl Aliases {
         readers: &[(StageId, Span)],
     ) -> Option<Problem> {
         let folder = seen.folder.as_ref()?;
-        let is_link = |(_, shape): &(&PathBuf, &Shape)| matches!(shape, Shape::Link { .. });
+        let is_link = |(_, shape): &&(PathBuf, Shape)| matches!(shape, Shape::Link { .. });
         folder
             .names
             .iter()
@@ -86,7 +86,7 @@ impl Aliases {
     }
 
     fn unnamed(&mut self, path: &Path, producers: &[OutputId], readers: &[(StageId, Span)]) -> Option<Problem> {
-        let place = self.pipeline.root.join(path);
+        let place = by_name::join(&self.pipeline.root, path);
         let real = self.real.of(&place);
         let output = self.writers.touching(&real).into_iter().find(|output| !producers.contains(output))?;
         let is_its_own = readers.iter().any(|(reader, _)| *reader == output.stage);
@@ -140,33 +140,103 @@ fn folders(dataset: &Dataset) -> Vec<(&Path, Span)> {
     }
 }
 
-/// Paths → places free of links, even if nothing exists there yet. Each folder is read once.
+/// Paths → places free of links, even if nothing exists there yet. Each is looked at once.
 #[derive(Default)]
-pub struct Real(HashMap<PathBuf, PathBuf>);
+pub struct Real {
+    places: by_name::Map<Place>,
+    folders: by_name::Map<Folder>,
+}
+
+/// A folder in which paths are asked for.
+#[derive(Default)]
+struct Folder {
+    asked: usize,
+    /// The names of its links, once it was worth listing it.
+    links: Option<by_name::Set>,
+}
+
+/// A folder is listed when so many names in it were asked for, and then when twice as many were, as long as it has more than eight times
+/// as many names: asking for each would take as long.
+const WORTH_LISTING: usize = 32;
+
+impl Folder {
+    /// The target of a link in it; `None` for anything else.
+    fn target(&mut self, folder: &Path, place: &Path) -> Option<PathBuf> {
+        self.asked += 1;
+        let is_due = self.asked >= WORTH_LISTING && self.asked.is_power_of_two();
+        if self.links.is_none() && is_due {
+            self.links = links_in(folder, 8 * self.asked);
+        }
+        match &self.links {
+            Some(links) if !links.contains(by_name::name(place)) => None,
+            _ => std::fs::read_link(place).ok(),
+        }
+    }
+}
+
+/// The names of the links in a folder; `None` if it has more than `most` names, or can't be listed.
+fn links_in(folder: &Path, most: usize) -> Option<by_name::Set> {
+    let mut links = by_name::Set::default();
+    for (number, entry) in std::fs::read_dir(folder).ok()?.enumerate() {
+        let entry = entry.ok().filter(|_| number < most)?;
+        if entry.file_type().ok()?.is_symlink() {
+            links.insert(entry.file_name());
+        }
+    }
+    Some(links)
+}
+
+/// Where a path leads.
+#[derive(Clone)]
+enum Place {
+    /// There is no link in it.
+    Itself,
+    Elsewhere(PathBuf),
+}
 
 impl Real {
     /// The place of an absolute path.
     pub fn of(&mut self, path: &Path) -> PathBuf {
-        self.within(path, MOST)
+        self.place(path, MOST)
     }
 
-    fn within(&mut self, path: &Path, links: u32) -> PathBuf {
-        if let Some(real) = self.0.get(path) {
-            return real.clone();
+    fn place(&mut self, path: &Path, links: u32) -> PathBuf {
+        let path = by_name::plain(path);
+        match self.within(&path, links) {
+            Place::Itself => path.into_owned(),
+            Place::Elsewhere(place) => place,
         }
-        let (Some(parent), Some(last)) = (path.parent(), path.components().next_back()) else { return path.to_owned() };
-        let parent = self.within(parent, links);
-        let real = match last {
-            Component::ParentDir => parent.parent().unwrap_or(&parent).to_owned(),
+    }
+
+    fn within(&mut self, path: &Path, links: u32) -> Place {
+        if let Some(place) = self.places.get(path.as_os_str()) {
+            return place.clone();
+        }
+        let (Some(parent), Some(last)) = (path.parent(), path.components().next_back()) else { return Place::Itself };
+        let parent = match self.within(parent, links) {
+            Place::Itself => None,
+            Place::Elsewhere(parent) => Some(parent),
+        };
+        let place = match last {
+            Component::ParentDir => {
+                let parent = parent.as_deref().or(path.parent()).unwrap_or(path);
+                Place::Elsewhere(parent.parent().unwrap_or(parent).to_owned())
+            }
             last => {
-                let place = parent.join(last);
-                match std::fs::read_link(&place) {
-                    Ok(target) if links > 0 => self.within(&parent.join(target), links - 1),
-                    _ => place,
+                let moved = parent.map(|parent| parent.join(last));
+                let place = moved.as_deref().unwrap_or(path);
+                let folder = place.parent().unwrap_or(place);
+                if !self.folders.contains_key(folder.as_os_str()) {
+                    self.folders.insert(folder.into(), Folder::default());
+                }
+                let known = self.folders.get_mut(folder.as_os_str());
+                match known.and_then(|known| known.target(folder, place)) {
+                    Some(target) if links > 0 => Place::Elsewhere(self.place(&folder.join(target), links - 1)),
+                    _ => moved.map_or(Place::Itself, Place::Elsewhere),
                 }
             }
         };
-        self.0.insert(path.to_owned(), real.clone());
-        real
+        self.places.insert(path.into(), place.clone());
+        place
     }
 }

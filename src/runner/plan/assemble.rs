@@ -15,7 +15,7 @@ use super::manifest::{Ingredient, Manifest};
 use super::margins;
 
 /// The manifest of `stage` with `inputs` by role.
-pub fn manifest(pipeline: &Pipeline, stage: &Stage, inputs: BTreeMap<String, Ingredient>) -> Manifest {
+pub fn manifest(pipeline: &Pipeline, stage: &Stage, inputs: BTreeMap<String, Box<Ingredient>>) -> Manifest {
     let meaning = stage.parameters.iter().filter(|parameter| parameter.role == Role::Meaning);
     let mut parameters: BTreeMap<String, String> =
         meaning.map(|parameter| (parameter.name.clone(), shown(&parameter.value))).collect();

@@ -57,8 +57,8 @@ pub fn differences(
         .map(|name| {
             let (group, short) = name.split_once('/').unwrap_or(("", &name));
             let shown = |value: Option<&String>| value.map(|value| shorten(group, value));
-            let before_of = |role: &str| old.inputs.get(role);
-            let after_of = |role: &str| new.inputs.get(role);
+            let before_of = |role: &str| old.inputs.get(role).map(|input| &**input);
+            let after_of = |role: &str| new.inputs.get(role).map(|input| &**input);
             let changed_files = match (group, files(old, short), files(new, short)) {
                 ("inputs", Some(old), Some(new)) if old == new => beside_content(before_of(short), after_of(short)),
                 ("inputs", Some(old), Some(new)) => file_differences(&old, &new),

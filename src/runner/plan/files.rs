@@ -287,10 +287,10 @@ impl<'a> Survey<'a> {
         let mut lines = Vec::new();
         for (i, sample) in samples.iter().enumerate() {
             encoder.field("name", sample.name.as_bytes()).field("image", images[i].0.as_bytes());
-            lines.push((sample.name.clone(), images[i].to_string()));
+            lines.push((sample.name.clone(), images[i].0));
             if let Some(digest) = labels.get(i) {
                 encoder.field("label", digest.0.as_bytes());
-                lines.push((listing::label_of(&sample.name), digest.to_string()));
+                lines.push((listing::label_of(&sample.name), digest.0));
             }
         }
         (ArtifactDigest(encoder.finish()), listing::encode(lines.into_iter()))

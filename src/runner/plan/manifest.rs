@@ -21,7 +21,7 @@ pub struct Manifest {
     /// Parameters that affect the result, in canonical text. Never a device, a number of threads or a checkpoint interval.
     pub parameters: BTreeMap<String, String>,
     /// Inputs by role.
-    pub inputs: BTreeMap<String, Ingredient>,
+    pub inputs: BTreeMap<String, Box<Ingredient>>,
     /// Paths of a command's declared outputs, or the names of a built-in kind's. The location of a built-in kind's outputs
     /// in the workspace is not included, so renaming a stage or a pipeline costs nothing.
     pub outputs: Vec<String>,
@@ -59,31 +59,40 @@ pub struct Field {
 impl Manifest {
     /// Every field, in a fixed order: the source of both the key and `why`.
     pub fn fields(&self) -> Vec<Field> {
-        let field = |group: &str, name: &str, value: String| Field { name: format!("{group}/{name}"), value };
-        let mut fields =
-            vec![field("kind", "name", self.kind.clone()), field("kind", "revision", self.revision.to_string())];
-        fields.extend(self.parameters.iter().map(|(name, value)| field("parameters", name, value.clone())));
-        fields.extend(self.inputs.iter().map(|(role, input)| field("inputs", role, input.digest.to_string())));
-        fields.extend(self.outputs.iter().map(|name| field("outputs", name, String::new())));
-        fields.extend(self.environment.iter().filter_map(|(name, value)| {
-            let value = value.clone()?;
-            Some(field("environment", name, value))
-        }));
-        // Declared but unset differs from declared and empty, and from not declared.
-        let unset = self.environment.iter().filter(|(_, value)| value.is_none());
-        fields.extend(unset.map(|(name, _)| field("unset", name, String::new())));
+        let mut fields = Vec::with_capacity(self.count());
+        self.each(&mut |group, name, value| {
+            fields.push(Field { name: format!("{group}/{name}"), value: value.to_owned() });
+        });
         fields
     }
 
     /// The hash that names the computation.
     pub fn key(&self) -> Key {
-        let fields = self.fields();
         let mut encoder = Encoder::new("intrada/manifest/1");
-        encoder.list("fields", fields.len());
-        for Field { name, value } in &fields {
-            encoder.field(name, value.as_bytes());
-        }
+        encoder.list("fields", self.count());
+        self.each(&mut |group, name, value| {
+            encoder.field_of(&[group, "/", name], value.as_bytes());
+        });
         Key(encoder.finish())
+    }
+
+    /// The number of fields.
+    fn count(&self) -> usize {
+        2 + self.parameters.len() + self.inputs.len() + self.outputs.len() + self.environment.len()
+    }
+
+    /// Calls this with each field: its group, its name in it, its value.
+    fn each(&self, take: &mut dyn FnMut(&str, &str, &str)) {
+        take("kind", "name", &self.kind);
+        take("kind", "revision", &self.revision.to_string());
+        self.parameters.iter().for_each(|(name, value)| take("parameters", name, value));
+        self.inputs.iter().for_each(|(role, input)| input.digest.0.with_digits(|digits| take("inputs", role, digits)));
+        self.outputs.iter().for_each(|name| take("outputs", name, ""));
+        let set = self.environment.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+        set.for_each(|(name, value)| take("environment", name, value));
+        // Declared but unset differs from declared and empty, and from not declared.
+        let unset = self.environment.iter().filter(|(_, value)| value.is_none());
+        unset.for_each(|(name, _)| take("unset", name, ""));
     }
 }
 
@@ -103,14 +112,14 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::plan) fn ingredient(what: &str, content: &[u8]) -> Ingredient {
-        Ingredient {
+    pub(in crate::plan) fn ingredient(what: &str, content: &[u8]) -> Box<Ingredient> {
+        Box::new(Ingredient {
             digest: ArtifactDigest(Digest::of(content)),
             what: what.into(),
             listing: None,
             options: BTreeMap::new(),
             named: BTreeMap::new(),
-        }
+        })
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
+use crate::by_name;
 use crate::digest::{ArtifactDigest, Encoder};
 use crate::exec::job;
 use crate::inputs::listing::{self};
@@ -129,13 +130,12 @@ impl Surveyor<'_> {
 
 /// The files of a source folder by name, and its links.
 fn listing_of_folder(folder: &SeenFolder, seen: &Seen) -> Vec<u8> {
-    let text = |path: &Path| path.to_string_lossy().into_owned();
-    let below = |path: &Path| text(path.strip_prefix(&folder.path).unwrap_or(path));
-    let files = seen.files.iter().map(|(path, record)| (below(path), record.digest.to_string()));
+    let below = |path| by_name::below(path, &folder.path).unwrap_or(path);
+    let files = seen.files.iter().map(|(path, record)| (below(path).to_string_lossy(), record.digest.0));
     let links = folder.names.iter().filter_map(|(name, shape)| match shape {
         Shape::Link { target, .. } => {
             let target = object_of(target.as_encoded_bytes());
-            Some((format!("link {}", text(name)), target.to_string()))
+            Some((format!("link {}", name.to_string_lossy()).into(), target.0))
         }
         _ => None,
     });

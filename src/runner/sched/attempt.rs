@@ -16,12 +16,18 @@ use super::session::Session;
 impl Session {
     /// The key of the latest attempt at a stage, if there was one.
     pub fn attempted(&self, stage: &Stage) -> Option<Key> {
+        if self.store.is_absent() {
+            return None;
+        }
         // Earlier versions wrote more lines after it.
         plain::read_to_string(&self.attempt_path(stage)).ok()?.lines().next()?.parse().ok()
     }
 
     /// The output paths with files of an attempt that failed.
     pub(super) fn unfinished(&self, stage: &Stage) -> BTreeSet<PathBuf> {
+        if self.store.is_absent() {
+            return BTreeSet::new();
+        }
         let noted = plain::read_to_string(&self.attempt_path(stage)).unwrap_or_default();
         let mut lines = noted.lines();
         let key = lines.next().and_then(|line| line.parse::<Key>().ok());

@@ -84,6 +84,8 @@ pub struct Plan {
     pub warnings: Vec<Problem>,
     /// Why a run would be refused: something prevents writing an output.
     pub obstacles: Vec<Problem>,
+    /// Kept for a program that ends after it: taking a large plan apart takes as long as a tenth of making it.
+    _planner: Planner,
 }
 
 /// Plans `targets` and their ancestors.
@@ -131,7 +133,7 @@ pub fn plan(session: &mut Session, targets: &[StageId], force: &[StageId]) -> Re
     let writing = planned.iter().filter(|planned| planned.decision != Decision::UpToDate);
     let obstacles =
         ways_in::obstacles(&session.pipeline, writing.map(|planned| (planned.stage, certain(planned.decision))));
-    Ok(Plan { stages: planned, warnings, obstacles })
+    Ok(Plan { stages: planned, warnings, obstacles, _planner: planner })
 }
 
 /// Tries the weights files of the stages that would run, and of their dependents. Returns warnings. Not part of [`plan`],

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::by_name;
 use crate::digest::{Digest, Encoder, FileDigest};
 use crate::exec::Failure;
 use crate::inputs::seen::{Seen, SeenFolder};
@@ -106,7 +107,7 @@ struct Folder {
 /// The content of a folder.
 enum Content {
     /// Of a source: links are followed, and the cache, which may be inside, is excluded.
-    Source { names: BTreeMap<PathBuf, Shape>, cache: PathBuf },
+    Source { names: Vec<(PathBuf, Shape)>, cache: PathBuf },
     /// Of an output: links are kept.
     Output(BTreeSet<PathBuf>),
 }
@@ -372,10 +373,13 @@ impl Folder {
         let Some(tree) = tree else { return vec![self.path.clone()] };
         let different: Vec<PathBuf> = match &self.names {
             Content::Source { names, .. } => {
-                let now: BTreeMap<PathBuf, Shape> = tree.shapes().collect();
-                let gone = names.keys().filter(|name| !now.contains_key(*name));
-                let new = now.iter().filter(|(name, shape)| names.get(*name) != Some(shape)).map(|(name, _)| name);
-                gone.chain(new).cloned().collect()
+                let now = tree.names();
+                let of = |all: &[(PathBuf, Shape)], name: &Path| {
+                    all.binary_search_by(|(other, _)| by_name::compare(other, name)).ok().map(|at| all[at].1.clone())
+                };
+                let gone = names.iter().filter(|(name, _)| of(&now, name).is_none());
+                let new = now.iter().filter(|(name, shape)| of(names, name).as_ref() != Some(shape));
+                gone.chain(new).map(|(name, _)| name.clone()).collect()
             }
             Content::Output(names) => {
                 let now: BTreeSet<PathBuf> = tree.shapes().map(|(name, _)| name).collect();

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
+use crate::by_name::Hashing;
 use crate::digest::{ArtifactDigest, Digest, Encoder, FileDigest, Key};
 use crate::flow::{Keyer, NodeId, Outputs};
 use crate::inputs::listing::Files;
@@ -25,13 +26,13 @@ use super::wiring::{Node, Wiring};
 pub struct Keys {
     pipeline: Rc<Pipeline>,
     wiring: Rc<Wiring>,
-    found: RefCell<HashMap<NodeId, Rc<Found>>>,
+    found: RefCell<HashMap<NodeId, Rc<Found>, Hashing>>,
     /// Of sources that are not here.
     recalled: RefCell<HashMap<NodeId, Rc<Recalled>>>,
-    artifacts: RefCell<HashMap<NodeId, Rc<[Artifact]>>>,
+    artifacts: RefCell<HashMap<NodeId, Rc<[Artifact]>, Hashing>>,
     /// Of outputs with links that lead out of them.
-    behind: RefCell<HashMap<(NodeId, u32), Rc<Behind>>>,
-    manifests: RefCell<HashMap<NodeId, (Key, Rc<Manifest>)>>,
+    behind: RefCell<HashMap<(NodeId, u32), Rc<Behind>, Hashing>>,
+    manifests: RefCell<HashMap<NodeId, (Key, Rc<Manifest>), Hashing>>,
 }
 
 impl Keys {
@@ -153,7 +154,7 @@ impl Keyer for Keys {
         let ingredients = slots
             .iter()
             .zip(inputs)
-            .map(|(slot, &digest)| (slot.role.clone(), self.ingredient(slot.from, slot.output, digest)))
+            .map(|(slot, &digest)| (slot.role.clone(), Box::new(self.ingredient(slot.from, slot.output, digest))))
             .collect::<BTreeMap<_, _>>();
         let manifest = assemble::manifest(&self.pipeline, self.pipeline.stage(*stage), ingredients);
         let key = manifest.key();

@@ -253,8 +253,13 @@ impl Watch<'_> {
         let seconds = begun.elapsed().as_secs_f64();
         let totals = Totals { seconds, ..std::mem::take(&mut run.totals) };
         run.close(totals);
-        let ended =
-            Ended { totals, interrupted: run.interrupted.is_some(), has_left: false, artifacts: run.artifacts() };
+        let ended = Ended {
+            totals,
+            interrupted: run.interrupted.is_some(),
+            has_left: false,
+            artifacts: run.artifacts(),
+            _planner: None,
+        };
         self.front.rest(run.session, run.options, &ended);
     }
 

@@ -95,6 +95,8 @@ pub struct Ended {
     pub has_left: bool,
     /// Each stage's outputs, in order; without stages that failed.
     pub artifacts: HashMap<StageId, Rc<[Artifact]>>,
+    /// Kept for a program that ends after it: taking a large plan apart takes as long as a tenth of making it.
+    _planner: Option<planner::Planner>,
 }
 
 /// Problems of sources as one report.

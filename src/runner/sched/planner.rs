@@ -10,6 +10,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::by_name::Hashing;
 use crate::digest::{ArtifactDigest, FileDigest};
 use crate::event::Outcome;
 use crate::exec::run_info::RunInfo;
@@ -48,7 +49,7 @@ pub struct Planner {
     pub run_info: Arc<RunInfo>,
     inputs: Inputs,
     aliases: RefCell<Aliases>,
-    outcomes: HashMap<NodeId, Outcome>,
+    outcomes: HashMap<NodeId, Outcome, Hashing>,
 }
 
 impl Planner {
@@ -76,7 +77,7 @@ impl Planner {
             run_info: Arc::default(),
             inputs,
             aliases: RefCell::new(aliases),
-            outcomes: HashMap::new(),
+            outcomes: HashMap::default(),
         };
         let looked = planner.look_at_sources(session, found, &needed);
         planner.records_into(session);
@@ -159,7 +160,9 @@ impl Planner {
         let surveyor = Surveyor { pipeline: &session.pipeline, inputs: &self.inputs };
         let readers = self.readers(session, node);
         let mut found = surveyor.look(source, &readers)?;
-        found.warnings.extend(cache_within(session, source, &readers));
+        if found.seen.folder.is_some() {
+            found.warnings.extend(cache_within(session, source, &readers));
+        }
         if let Some(problem) = self.aliases.borrow_mut().behind_links(&found.seen, producers, &readers) {
             return Err(vec![problem]);
         }

@@ -36,13 +36,30 @@ pub fn runs_of(pipeline: &Pipeline, store: &Store) -> Runs {
 impl Run<'_> {
     /// A stage is computed.
     pub(super) fn record_start(&mut self, stage: &str, key: Key) {
+        self.record_unrecorded();
         let (session, options, planner) = (&*self.session, self.options, &self.planner);
         self.journal.start(stage, key, &|| head(session, options, planner));
     }
 
-    /// A stage has settled.
+    /// A stage has settled. That it was in place is only recorded in a run in which something else happens: most runs find all in place.
     pub(super) fn record_settled(&mut self, node: NodeId, finished: &Finished) {
         let is_news = !matches!(finished.outcome, Outcome::UpToDate);
+        if is_news {
+            self.record_unrecorded();
+        } else if !self.journal.is_open() {
+            return self.unrecorded.push(node);
+        }
+        self.record(node, finished, is_news);
+    }
+
+    /// Records which stages were in place before the first thing happened.
+    fn record_unrecorded(&mut self) {
+        for node in std::mem::take(&mut self.unrecorded) {
+            self.record_in_place(node);
+        }
+    }
+
+    fn record(&mut self, node: NodeId, finished: &Finished, is_news: bool) {
         let (settled, read) = self.settled_as(node, finished, is_news);
         let (session, options, planner) = (&*self.session, self.options, &self.planner);
         self.journal.settle(settled, read, is_news, &|| head(session, options, planner));
@@ -56,6 +73,7 @@ impl Run<'_> {
         }
         let interrupted = is_cut_off || self.interrupted.is_some();
         self.recorded.clear();
+        self.unrecorded.clear();
         if let Some(error) = self.journal.close(End { seconds: totals.seconds, interrupted }) {
             let (error, help) = (with_causes(&error), full_disk::help_line(&error));
             self.reporter.tell(&Event::Warning(format!("this run is missing in the history: {error}{help}")));
@@ -63,26 +81,31 @@ impl Run<'_> {
     }
 
     fn record_unchanged(&mut self) {
-        let stages: Vec<(NodeId, StageId)> =
-            self.planner.wiring.iter().filter_map(|(node, what)| Some((node, what.stage()?))).collect();
-        for (node, stage) in stages {
+        let stages: Vec<NodeId> =
+            self.planner.wiring.iter().filter_map(|(node, what)| what.stage().map(|_| node)).collect();
+        for node in stages {
             let is_done = self.planner.outcome(node).is_some_and(Outcome::has_results);
-            if self.recorded.contains(&node) || !is_done {
-                continue;
+            if !self.recorded.contains(&node) && is_done {
+                self.record_in_place(node);
             }
-            let stage = self.session.pipeline.stage(stage);
-            let record = self.session.index.stages.get(&self.session.record_name(stage));
-            let finished = Finished {
-                stage: stage.name.clone(),
-                outcome: Outcome::UpToDate,
-                key: self.planner.keys.key(node),
-                seconds: record.map_or(0.0, |record| record.seconds),
-                reason: String::new(),
-                notes: BTreeMap::new(),
-                advice: Default::default(),
-            };
-            self.record_settled(node, &finished);
         }
+    }
+
+    /// Records that nothing happened to a stage.
+    fn record_in_place(&mut self, node: NodeId) {
+        let Node::Stage(stage) = *self.planner.wiring.node(node) else { return };
+        let stage = self.session.pipeline.stage(stage);
+        let record = self.session.index.stages.get(&self.session.record_name(stage));
+        let finished = Finished {
+            stage: stage.name.clone(),
+            outcome: Outcome::UpToDate,
+            key: self.planner.keys.key(node),
+            seconds: record.map_or(0.0, |record| record.seconds),
+            reason: String::new(),
+            notes: BTreeMap::new(),
+            advice: Default::default(),
+        };
+        self.record(node, &finished, false);
     }
 
     fn settled_as(&mut self, node: NodeId, finished: &Finished, is_news: bool) -> (Settled, Vec<(String, Source)>) {

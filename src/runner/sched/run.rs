@@ -108,7 +108,7 @@ pub fn run(
     let mut totals = run.totals;
     totals.seconds = started.elapsed().as_secs_f64();
     run.close(totals);
-    Ok(Ended { totals, interrupted, has_left, artifacts })
+    Ok(Ended { totals, interrupted, has_left, artifacts, _planner: Some(run.planner) })
 }
 
 /// The planned run, if its outputs can be placed.

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::by_name;
 use crate::event::history::{History, Settled};
 use crate::event::{Event, Outcome, Reporter, full_disk};
 use crate::exec::Failure;
@@ -45,7 +46,7 @@ pub enum Access {
 #[derive(Default)]
 struct Unsaved {
     stages: HashSet<String>,
-    files: HashSet<PathBuf>,
+    files: by_name::Set,
 }
 
 /// Whether two paths are the same place, which needn't exist.
@@ -271,6 +272,14 @@ impl Session {
         self.index.files = inputs.records();
     }
 
+    /// Signs off and closes the cache, in a program that ends: memory needn't be taken apart.
+    pub fn end(self) {
+        let Session { visit, store, pipeline, graph, index, history, .. } = self;
+        drop(visit);
+        drop(store);
+        std::mem::forget((pipeline, graph, index, history));
+    }
+
     /// Saves the index: this run's changes since the last save, merged with those that other runs in this workspace have
     /// saved. The latter are not loaded: a session's index has only what this run has read and made.
     ///
@@ -280,7 +289,8 @@ impl Session {
         let Index { files, stages, .. } = Index::load(&self.index_path);
         let mut merged = self.index.clone();
         merged.stages.extend(stages.into_iter().filter(|(name, _)| !self.unsaved.stages.contains(name)));
-        merged.files.extend(files.into_iter().filter(|(path, _)| !self.unsaved.files.contains(path)));
+        let others = Arc::unwrap_or_clone(files).into_iter().filter(|(path, _)| !self.unsaved.files.contains(path));
+        Arc::make_mut(&mut merged.files).extend(others);
         merged.objects = self.store.verified().to_map();
         merged.save(&self.store, &self.index_path)?;
         self.unsaved = Unsaved::default();

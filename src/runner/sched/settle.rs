@@ -156,7 +156,9 @@ impl Run<'_> {
     pub(super) fn settled(&mut self, node: NodeId, key: Option<Key>, how: How) {
         let Node::Stage(stage) = *self.planner.wiring.node(node) else { return };
         let mut known = self.results.remove(&node).unwrap_or_default();
-        if let Some(reason) = self.broken_source(node).filter(|_| how == How::Blocked) {
+        if how == How::Blocked
+            && let Some(reason) = self.broken_source(node)
+        {
             (known.outcome, known.reason) = (Some(Outcome::Failed), reason);
         }
         let outcome = known.outcome.unwrap_or(match how {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
+use crate::by_name::Hashing;
 use crate::digest::Key;
 use crate::event::runs::Journal;
 use crate::event::{Advice, Outcome, Reporter, Totals};
@@ -29,14 +30,16 @@ pub(super) struct Run<'a> {
     pub slots: Slots,
     pub totals: Totals,
     pub jobs: Jobs,
-    pub results: HashMap<NodeId, Known>,
+    pub results: HashMap<NodeId, Known, Hashing>,
     /// Stages whose cached outputs can't be placed: running them would fail in the same way.
     pub refused: HashSet<(NodeId, Key)>,
     pub self_writes: SelfWrites,
     /// The record of this run, for the history.
     pub journal: Journal,
     /// The nodes that are in it since it began.
-    pub recorded: HashSet<NodeId>,
+    pub recorded: HashSet<NodeId, Hashing>,
+    /// Those that were in place before anything happened.
+    pub unrecorded: Vec<NodeId>,
     /// Whether file changes are reported, so that their consequences are known at once.
     pub hears_of_changes: bool,
     pub send: Sender<Message>,
@@ -64,7 +67,8 @@ impl<'a> Run<'a> {
         let slots = Slots::new(&session.pipeline, options.jobs, device, &*session.executor);
         Run {
             journal: Journal::new(session.runs()),
-            recorded: HashSet::new(),
+            recorded: HashSet::default(),
+            unrecorded: Vec::new(),
             session,
             options,
             reporter,
@@ -72,7 +76,7 @@ impl<'a> Run<'a> {
             slots,
             totals: Totals::default(),
             jobs: Jobs::default(),
-            results: HashMap::new(),
+            results: HashMap::default(),
             refused: HashSet::new(),
             self_writes: SelfWrites::default(),
             hears_of_changes: false,

@@ -39,12 +39,15 @@ struct Places<'a> {
     root: &'a Path,
     /// Checked folders: the nearest existing one.
     folders: HashMap<PathBuf, Result<PathBuf, Obstacle>>,
+    /// Whether folders may be written to.
+    writable: HashMap<PathBuf, Result<(), Obstacle>>,
 }
 
 /// What prevents placing the outputs of these stages. Each stage has a flag whether it certainly places them; otherwise
 /// outputs in place may stay unchanged.
 pub fn obstacles(pipeline: &Pipeline, stages: impl IntoIterator<Item = (StageId, bool)>) -> Vec<Problem> {
-    let mut places = Places { root: &pipeline.root, folders: HashMap::new() };
+    let (folders, writable) = Default::default();
+    let mut places = Places { root: &pipeline.root, folders, writable };
     let mut found: BTreeMap<PathBuf, (Obstacle, Span, usize)> = BTreeMap::new();
     for (stage, is_certain) in stages {
         for output in &pipeline.stage(stage).outputs {
@@ -65,7 +68,7 @@ impl Places<'_> {
             return Ok(());
         }
         let folder = self.nearest(path.parent().unwrap_or(Path::new("")))?;
-        may_write(self.root, &folder)?;
+        self.writable.entry(folder.clone()).or_insert_with(|| may_write(self.root, &folder)).clone()?;
         let Some(found) = found else { return Ok(()) };
         let refused = |what| Err(Obstacle { place: path.clone(), what });
         if self.root.join(&folder).metadata().is_ok_and(|folder| folder.dev() != found.dev()) {
@@ -176,7 +179,7 @@ mod tests {
     use super::*;
 
     fn place(root: &Path, output: &str) -> Result<PathBuf, Obstacle> {
-        let mut places = Places { root, folders: HashMap::new() };
+        let mut places = Places { root, folders: HashMap::new(), writable: HashMap::new() };
         places.nearest(Path::new(output).parent().unwrap())
     }
 

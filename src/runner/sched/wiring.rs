@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::by_name::Hashing;
 use crate::flow::{Edge, Engine, NodeId};
 use crate::pipeline::{InputSource, OutputId, Pipeline, StageId};
 use crate::plan::sources::Origin;
@@ -48,22 +49,22 @@ pub struct InputSlot {
 /// All nodes that a run needs.
 pub struct Wiring {
     nodes: Vec<Node>,
-    slots: HashMap<NodeId, Vec<InputSlot>>,
-    by_stage: HashMap<StageId, NodeId>,
+    slots: HashMap<NodeId, Vec<InputSlot>, Hashing>,
+    by_stage: HashMap<StageId, NodeId, Hashing>,
     /// For each node, its readers and their slots.
-    readers: HashMap<NodeId, Vec<(NodeId, usize)>>,
+    readers: HashMap<NodeId, Vec<(NodeId, usize)>, Hashing>,
 }
 
 impl Wiring {
     /// For the stages `needed`, a set that contains all ancestors of its members.
     pub fn new(pipeline: &Pipeline, needed: &[StageId]) -> Wiring {
-        let mut wiring =
-            Wiring { nodes: Vec::new(), slots: HashMap::new(), by_stage: HashMap::new(), readers: HashMap::new() };
+        let (slots, by_stage, readers) = Default::default();
+        let mut wiring = Wiring { nodes: Vec::new(), slots, by_stage, readers };
         for &stage in needed {
             let node = wiring.add(Node::Stage(stage));
             wiring.by_stage.insert(stage, node);
         }
-        let mut origins = HashMap::new();
+        let mut origins = HashMap::default();
         for &stage in needed {
             let node = wiring.by_stage[&stage];
             let mut slots = Vec::new();
@@ -91,7 +92,12 @@ impl Wiring {
         NodeId(self.nodes.len() as u32 - 1)
     }
 
-    fn origin(&mut self, known: &mut HashMap<Origin, NodeId>, origin: Origin, producers: &[OutputId]) -> NodeId {
+    fn origin(
+        &mut self,
+        known: &mut HashMap<Origin, NodeId, Hashing>,
+        origin: Origin,
+        producers: &[OutputId],
+    ) -> NodeId {
         if let Some(&node) = known.get(&origin) {
             return node;
         }

@@ -13,6 +13,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use intrada_picture::{Facts, Format};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -21,6 +22,7 @@ use super::artifact::Artifact;
 use super::error::Error;
 use super::stat::Stat;
 use super::{Store, Verified};
+use crate::by_name::{self, Hashing};
 use crate::digest::{Digest, FileDigest, Key};
 use crate::kind::dataset::Encoding;
 use crate::plain;
@@ -30,15 +32,18 @@ const TAG: &[u8] = b"intrada index 4\n";
 /// The tag of an index whose PNGs must be checked again.
 const TAG_BEFORE: &[u8] = b"intrada index 3\n";
 
+/// The records of source files, by their path relative to the workspace's root.
+pub type Files = Arc<by_name::Map<FileRecord>>;
+
 /// The state of a workspace's files when they were last read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
     /// Source files, by their path relative to the workspace's root.
-    pub files: HashMap<PathBuf, FileRecord>,
+    pub files: Files,
     /// Each stage's outputs, by `pipeline/stage`.
-    pub stages: HashMap<String, StageRecord>,
+    pub stages: HashMap<String, StageRecord, Hashing>,
     /// Objects of the store that were found intact.
-    pub objects: HashMap<FileDigest, Stat>,
+    pub objects: HashMap<FileDigest, Stat, Hashing>,
 }
 
 /// A file's content, with its stat at that time.
@@ -125,24 +130,26 @@ impl StageRecord {
 impl PlacedOutput {
     /// Whether it is in place and unchanged. See [`StageRecord::is_in_place`].
     pub fn is_in_place(&self, root: &Path, verified: &Verified) -> bool {
-        let top = root.join(&self.path);
+        let top = by_name::join(root, &self.path);
         let mut names: HashMap<&Path, usize> = HashMap::new();
-        for parent in self.entries.iter().filter_map(|entry| entry.path.parent()) {
+        let has_folders = self.entries.iter().any(|entry| entry.stat.is_folder());
+        for parent in self.entries.iter().filter(|_| has_folders).filter_map(|entry| entry.path.parent()) {
             *names.entry(parent).or_default() += 1;
         }
         !self.entries.is_empty()
             && self.entries.iter().all(|entry| {
-                let path = if entry.path.as_os_str().is_empty() { top.clone() } else { top.join(&entry.path) };
+                let inside = (!entry.path.as_os_str().is_empty()).then(|| by_name::join(&top, &entry.path));
+                let path = inside.as_ref().unwrap_or(&top);
                 if entry.stat.is_folder() {
                     // A folder's times tell nothing: a program may have created and removed a file. Each recorded name is
                     // checked anyway, so counting finds additions.
-                    return has_names(&path, names.get(&*entry.path).copied().unwrap_or(0));
+                    return has_names(path, names.get(&*entry.path).copied().unwrap_or(0));
                 }
-                match Stat::of_itself(&path) {
+                match Stat::of_itself(path) {
                     Ok(stat) => {
                         stat == entry.stat
                             || verified.confirms(entry.object, &stat)
-                            || verified.confirms_by_reading(entry.object, &path, &entry.stat)
+                            || verified.confirms_by_reading(entry.object, path, &entry.stat)
                     }
                     Err(_) => false,
                 }
@@ -171,7 +178,7 @@ impl Index {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let files = self.files.iter().map(|(path, record)| (Bytes(path.as_os_str().as_bytes()), *record));
+        let files = self.files.iter().map(|(path, record)| (Bytes(path.as_bytes()), *record));
         let tables = (Vec::from_iter(files), &self.stages, &self.objects);
         // Fails on sequences of unknown length and on full buffers; neither occurs here.
         let mut bytes = postcard::to_extend(&tables, TAG.to_vec()).expect("an index can always be encoded");
@@ -180,7 +187,8 @@ impl Index {
     }
 
     fn decode(bytes: &[u8]) -> Option<Index> {
-        type Tables<'a> = (Vec<(Bytes<'a>, FileRecord)>, HashMap<String, StageRecord>, HashMap<FileDigest, Stat>);
+        type Tables<'a> =
+            (Vec<(Bytes<'a>, FileRecord)>, HashMap<String, StageRecord, Hashing>, HashMap<FileDigest, Stat, Hashing>);
         let (body, digest) = bytes.split_last_chunk::<32>()?;
         let (tables, is_current) = match body.strip_prefix(TAG) {
             Some(tables) => (tables, true),
@@ -193,9 +201,9 @@ impl Index {
         let still_holds = |facts: &Facts| is_current || facts.format != Format::Png;
         let file = |(Bytes(path), record): (Bytes<'_>, FileRecord)| {
             let photograph = record.photograph.filter(still_holds);
-            (PathBuf::from(OsStr::from_bytes(path)), FileRecord { photograph, ..record })
+            (OsStr::from_bytes(path).to_owned(), FileRecord { photograph, ..record })
         };
-        Some(Index { files: files.into_iter().map(file).collect(), stages, objects })
+        Some(Index { files: Arc::new(files.into_iter().map(file).collect()), stages, objects })
     }
 }
 
@@ -257,9 +265,9 @@ mod tests {
         let outputs = vec![PlacedOutput { path: path.clone(), artifact, entries: vec![entry] }];
         let stage = StageRecord { key: Key(Digest::of(b"key")), outputs, finished: 1.5, seconds: 0.25 };
         Index {
-            files: HashMap::from([(path, record)]),
-            stages: HashMap::from([("demo/rank".to_owned(), stage)]),
-            objects: HashMap::from([(object, stat)]),
+            files: Arc::new(by_name::Map::from_iter([(path.into_os_string(), record)])),
+            stages: HashMap::from_iter([("demo/rank".to_owned(), stage)]),
+            objects: HashMap::from_iter([(object, stat)]),
         }
     }
 
@@ -290,7 +298,7 @@ mod tests {
             let mut index = index();
             let facts =
                 Facts { format, size: [4, 3], orientation: Default::default(), brightest: None, see_through: false };
-            index.files.values_mut().for_each(|record| record.photograph = Some(facts));
+            Arc::make_mut(&mut index.files).values_mut().for_each(|record| record.photograph = Some(facts));
             let mut body = [TAG_BEFORE, &index.encode()[TAG.len()..]].concat();
             body.truncate(body.len() - 32);
             let digest = Digest::of(&body);
@@ -300,7 +308,7 @@ mod tests {
         let (written, read) = of(Format::Jpeg);
         assert_eq!(read, written);
         let (mut written, read) = of(Format::Png);
-        written.files.values_mut().for_each(|record| record.photograph = None);
+        Arc::make_mut(&mut written.files).values_mut().for_each(|record| record.photograph = None);
         assert_eq!(read, written);
     }
 

@@ -43,14 +43,17 @@ impl Made {
     /// Creates `folder` of the store at `root` if it is missing. Done at the start, as a run that couldn't store its
     /// results would have computed them in vain.
     pub(super) fn make_writable(&mut self, root: &Path, folder: &Path) -> Result<(), Error> {
+        let is_allowed = || rustix::fs::access(folder, Rights::WRITE_OK | Rights::EXEC_OK).map_err(io::Error::from);
+        if folder.is_dir() && is_allowed().is_ok() {
+            return Ok(());
+        }
         let absent: Vec<PathBuf> =
             folder.ancestors().take_while(|place| place.symlink_metadata().is_err()).map(Path::to_owned).collect();
         let made = strange::make_folder(root, folder);
         self.identity = identity(root);
         // The outermost first.
         self.folders.extend(absent.into_iter().rev().filter(|place| !place.as_os_str().is_empty()));
-        let allowed = rustix::fs::access(folder, Rights::WRITE_OK | Rights::EXEC_OK).map_err(io::Error::from);
-        match made.and(allowed) {
+        match made.and_then(|()| is_allowed()) {
             Err(source) if matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
                 Err(Error::ReadOnly { path: root.to_owned(), source })
             }

@@ -133,6 +133,8 @@ pub struct Store {
     at_work: OnceLock<AtWork>,
     /// Opened read-only: nothing in it is changed, damaged or not.
     only_looks: bool,
+    /// There was none to look at.
+    is_absent: bool,
     upstreams: Upstreams,
     /// What signs records, and whose signatures are asked for.
     keyring: Keyring,
@@ -198,9 +200,11 @@ impl Store {
     }
 
     fn at(root: &Path, only_looks: bool) -> Result<Store, Error> {
+        let mut is_absent = false;
         let (root, device) = match fs::canonicalize(root) {
             // It is empty, so nothing in it will be read.
             Err(error) if only_looks && error.kind() == ErrorKind::NotFound => {
+                is_absent = true;
                 (std::path::absolute(root).at("resolve", root)?, 0)
             }
             found => {
@@ -217,10 +221,16 @@ impl Store {
             can_clone: OnceLock::new(),
             at_work: OnceLock::new(),
             only_looks,
+            is_absent,
             upstreams: Upstreams::default(),
             keyring: Keyring::default(),
             made: Made::default(),
         })
+    }
+
+    /// Whether it is only looked at, and there was no cache folder.
+    pub fn is_absent(&self) -> bool {
+        self.is_absent
     }
 
     /// The cache folder: absolute, without symbolic links.

@@ -21,6 +21,7 @@ use super::strange::{self, Record};
 use super::tree::{Leaf, Visitor, WalkError, fold};
 use super::upstream::Content;
 use super::{Store, crash};
+use crate::by_name::Hashing;
 use crate::digest::{Digest, FileDigest, Pieces};
 use crate::plain;
 
@@ -50,17 +51,17 @@ pub enum Health {
 
 /// Which objects were found intact, and their stat then: while the stat is unchanged, they needn't be hashed again.
 #[derive(Debug, Default)]
-pub struct Verified(Mutex<HashMap<FileDigest, Stat>>);
+pub struct Verified(Mutex<HashMap<FileDigest, Stat, Hashing>>);
 
 impl Verified {
     /// Adds the results of an earlier run.
-    pub fn extend(&self, objects: HashMap<FileDigest, Stat>) {
+    pub fn extend(&self, objects: HashMap<FileDigest, Stat, Hashing>) {
         let mut map = self.lock();
         if map.is_empty() { *map = objects } else { map.extend(objects) }
     }
 
     /// The current results, to be saved for later runs.
-    pub fn to_map(&self) -> HashMap<FileDigest, Stat> {
+    pub fn to_map(&self) -> HashMap<FileDigest, Stat, Hashing> {
         self.lock().clone()
     }
 
@@ -99,7 +100,7 @@ impl Verified {
         self.lock().remove(&object);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<FileDigest, Stat>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<FileDigest, Stat, Hashing>> {
         self.0.lock().expect("no code panics while it holds this map")
     }
 }
@@ -546,7 +547,7 @@ mod tests {
         let linked = Stat::of(&store.object_path(other)).unwrap();
         assert!(linked.is_same_but_for_ctime(&stat));
         // Only a memo can make this one pass, as its content belongs to another name.
-        store.verified().extend(HashMap::from([(other, linked)]));
+        store.verified().extend(HashMap::from_iter([(other, linked)]));
         assert_eq!(store.check(other).unwrap(), Health::Intact(linked));
     }
 

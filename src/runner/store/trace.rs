@@ -205,6 +205,9 @@ impl Store {
 
     /// The record of `key` in this store. A damaged one stays where it is.
     pub(super) fn find(&self, key: Key) -> Result<Option<Found>, Error> {
+        if self.is_absent {
+            return Ok(None);
+        }
         let path = self.trace_path(key);
         Ok(match strange::read(&path).at("read", &path)? {
             Record::Absent => None,

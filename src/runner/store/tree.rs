@@ -18,6 +18,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::artifact::{Artifact, Kind};
 use super::listing::{Entry, EntryKind, Listing};
+use crate::by_name;
 use crate::digest::FileDigest;
 
 /// Below this many files, waking a second thread costs more than it saves.
@@ -84,9 +85,17 @@ pub trait Visitor: Sync {
 pub enum Links<'a> {
     /// Keeps links, and skips nothing.
     Kept,
-    /// Follows links. Skips files and folders for which this returns true; it is called with the path in the tree and, for
-    /// a folder, its path free of links.
-    Followed(&'a (dyn Fn(&Path, &Path) -> bool + Sync)),
+    /// Follows links, and skips what this says.
+    Followed(&'a dyn Skips),
+}
+
+/// What a walk leaves out.
+pub trait Skips: Sync {
+    /// Whether it skips files and links of this name.
+    fn file(&self, name: &OsStr) -> bool;
+
+    /// Whether it skips the folder at `path` in the tree, of which `real` is the path free of links.
+    fn folder(&self, path: &Path, real: &Path) -> bool;
 }
 
 /// The contents of a folder.
@@ -159,6 +168,13 @@ pub enum Shape {
     Special,
 }
 
+impl Shape {
+    /// Whether a reader finds a file there.
+    pub fn is_file(&self) -> bool {
+        matches!(self, Shape::File | Shape::Link { behind: Behind::File, .. })
+    }
+}
+
 /// More folders behind links than this indicate an error: links that branch recursively.
 const MOST_BEHIND_LINKS: usize = 1_000_000;
 
@@ -212,18 +228,20 @@ impl Tree {
         for entry in fs::read_dir(&path).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
             let kind = entry.file_type().map_err(unreadable)?;
-            let (path, name) = (entry.path(), entry.file_name());
+            let name = entry.file_name();
             if kind.is_dir() {
                 let real = match links {
                     Links::Kept => PathBuf::new(),
-                    Links::Followed(_) => self.folders[folder].real.join(&name),
+                    Links::Followed(_) => by_name::join(&self.folders[folder].real, &name),
                 };
+                let path = by_name::join(&path, &name);
                 self.descend(folder, name, path, real, None, links);
-            } else if matches!(links, Links::Followed(skips) if skips(&path, &path)) {
+            } else if matches!(links, Links::Followed(skips) if skips.file(&name)) {
                 continue;
             } else if kind.is_file() {
                 self.leaves.push(Found { folder, name, what: What::File });
             } else if kind.is_symlink() {
+                let path = by_name::join(&path, &name);
                 self.meet_link(folder, name, path, links)?;
             } else {
                 self.leaves.push(Found { folder, name, what: What::Special });
@@ -241,7 +259,7 @@ impl Tree {
         link: Option<OsString>,
         links: Links<'_>,
     ) {
-        if !matches!(links, Links::Followed(skips) if skips(&path, &real)) {
+        if !matches!(links, Links::Followed(skips) if skips.folder(&path, &real)) {
             self.folders.push(Folder::new(path, real, Some((folder, name)), link));
         }
     }
@@ -271,17 +289,27 @@ impl Tree {
         Ok(())
     }
 
-    fn below(&self, path: &Path) -> PathBuf {
-        path.strip_prefix(&self.folders[0].path).expect("all of a tree lies below its top").to_owned()
+    fn below<'p>(&self, path: &'p Path) -> &'p Path {
+        by_name::below(path, &self.folders[0].path).expect("all of a tree lies below its top")
+    }
+
+    fn place(&self, found: &Found) -> PathBuf {
+        by_name::join(self.below(&self.folders[found.folder].path), &found.name)
     }
 
     /// Every file, including those behind links, by its path below the top, in order.
     pub fn files(&self) -> Vec<PathBuf> {
         let is_file = |found: &&Found| matches!(found.what, What::File | What::Link { behind: Behind::File, .. });
-        let path = |found: &Found| self.below(&self.folders[found.folder].path.join(&found.name));
-        let mut files: Vec<PathBuf> = self.leaves.iter().filter(is_file).map(path).collect();
-        files.sort_unstable();
+        let mut files: Vec<PathBuf> = self.leaves.iter().filter(is_file).map(|found| self.place(found)).collect();
+        files.sort_unstable_by(|one, other| by_name::compare(one, other));
         files
+    }
+
+    /// Every name below the top with its type, in order.
+    pub fn names(&self) -> Vec<(PathBuf, Shape)> {
+        let mut names: Vec<(PathBuf, Shape)> = self.shapes().collect();
+        names.sort_unstable_by(|(one, _), (other, _)| by_name::compare(one, other));
+        names
     }
 
     /// Every name below the top with its type.
@@ -291,7 +319,7 @@ impl Tree {
                 Some(target) => Shape::Link { target: target.clone(), behind: Behind::Folder },
                 None => Shape::Folder,
             };
-            (self.below(&folder.path), shape)
+            (self.below(&folder.path).to_owned(), shape)
         });
         let leaves = self.leaves.iter().map(|found| {
             let shape = match &found.what {
@@ -299,7 +327,7 @@ impl Tree {
                 What::Link { target, behind } => Shape::Link { target: target.clone(), behind: *behind },
                 What::Special => Shape::Special,
             };
-            (self.below(&self.folders[found.folder].path.join(&found.name)), shape)
+            (self.place(found), shape)
         });
         folders.chain(leaves)
     }
@@ -365,7 +393,7 @@ fn followed(target: &OsStr, kind: u8, behind: FileDigest) -> Vec<u8> {
 }
 
 fn take_in<V: Visitor>(folder: &Path, found: &Found, visitor: &V) -> Result<Leaf, V::Error> {
-    let path = folder.join(&found.name);
+    let path = by_name::join(folder, &found.name);
     match &found.what {
         What::Special => Err(WalkError::Special { path }.into()),
         What::File => visitor.file(&path),

@@ -211,7 +211,7 @@ mod tests {
         let entries = store.restore(&artifact, &work.join("out"), Placement::Writable).unwrap().entries;
         let outputs = vec![PlacedOutput { path: "out".into(), artifact, entries }];
         let record = StageRecord { key, outputs, finished: 0.0, seconds: 0.0 };
-        let index = Index { stages: HashMap::from([("demo/a".to_owned(), record)]), ..Index::default() };
+        let index = Index { stages: HashMap::from_iter([("demo/a".to_owned(), record)]), ..Index::default() };
         drop(store.visit(&work).unwrap());
         index.save(&store, &store.index_path(&work).unwrap()).unwrap();
         Scene { dir, store, artifact, key }

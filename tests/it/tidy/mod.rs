@@ -17,6 +17,7 @@ use sources::{
 /// Crates that one place alone may name, below `src/`, so that replacing one is a change to one room.
 const ONE_PLACE: &[(&str, &str)] = &[
     ("blake3", "runner/digest.rs"),
+    ("foldhash", "runner/by_name.rs"),
     ("ed25519_dalek", "runner/signing"),
     ("getrandom", "runner/signing"),
     ("toml", "runner/pipeline"),

@@ -1,6 +1,6 @@
 //! Checks of a pipeline's inputs: its data sets, counted and sampled, and the files that it names.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ use crate::plan::weights::{self, Tried};
 
 /// Checks everything that exists before the first stage runs.
 pub(super) fn checks(pipeline: &Pipeline, cache: &Path, all_labels: bool) -> Vec<Check> {
-    let inputs = Inputs::new(&pipeline.root, cache, HashMap::new());
+    let inputs = Inputs::new(&pipeline.root, cache, Default::default());
     let surveyor = Surveyor { pipeline, inputs: &inputs };
     let most = (!all_labels).then_some(SAMPLED);
     let mut checks: Vec<Check> = (0..pipeline.datasets.len())

@@ -4,6 +4,7 @@
 //! none; what settled before is kept until then. Each line is one write at the end of the file. A record that can't be
 //! written, as on a full disk, is given up and said to be missing: the run itself needs none.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -27,14 +28,15 @@ pub struct Journal {
     waiting: Vec<Line>,
     file: Option<File>,
     began: Instant,
-    sources: Vec<Source>,
+    /// With their numbers.
+    sources: HashMap<Source, usize>,
     failed: Option<io::Error>,
 }
 
 impl Journal {
     /// For runs of the pipeline whose records these are.
     pub fn new(runs: Runs) -> Journal {
-        Journal { runs, waiting: Vec::new(), file: None, began: Instant::now(), sources: Vec::new(), failed: None }
+        Journal { runs, waiting: Vec::new(), file: None, began: Instant::now(), sources: HashMap::new(), failed: None }
     }
 
     /// Notes that a stage is computed.
@@ -55,11 +57,11 @@ impl Journal {
             settled.reason.push('…');
         }
         for (role, source) in read {
-            let place = self.sources.iter().position(|known| *known == source).unwrap_or_else(|| {
-                self.sources.push(source.clone());
+            let next = self.sources.len();
+            let place = *self.sources.entry(source.clone()).or_insert(next);
+            if place == next {
                 self.write(Line::Source(source));
-                self.sources.len() - 1
-            });
+            }
             settled.data.insert(role, place);
         }
         self.write(Line::Settled(Box::new(settled)));

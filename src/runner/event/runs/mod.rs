@@ -63,7 +63,7 @@ pub struct Head {
 }
 
 /// A source that stages read: a data set, a file or a folder.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Source {
     /// Its name for people: `data set target`.
     pub what: String,

@@ -46,7 +46,7 @@ pub fn write(workspace: &Workspace) -> Result<Vec<String>, Unwritten> {
 /// Whether the existing page is up to date. `knows_stale`: whether the workspace knows the out-of-date stages; otherwise
 /// that part isn't compared.
 pub fn is_current(workspace: &Workspace, knows_stale: bool) -> bool {
-    let mut beginning = Vec::new();
+    let mut beginning = Vec::with_capacity(Mark::WITHIN as usize);
     let read = plain::open(&workspace.pipeline.root.join(place(workspace.pipeline)))
         .and_then(|file| file.take(Mark::WITHIN).read_to_end(&mut beginning));
     let Some(mark) = Mark::of(workspace).filter(|_| read.is_ok()) else { return false };

@@ -123,7 +123,7 @@ fn what_lies_in_place_stays_until_all_is_asked_for_or_it_is_taken_away() {
     let entries = scene.store.restore(&artifact, &work.join("out"), Placement::View).unwrap().entries;
     let outputs = vec![PlacedOutput { path: "out".into(), artifact, entries }];
     let record = StageRecord { key: key("old"), outputs, finished: 0.0, seconds: 0.0 };
-    let index = Index { stages: HashMap::from([("demo/a".to_owned(), record)]), ..Index::default() };
+    let index = Index { stages: HashMap::from_iter([("demo/a".to_owned(), record)]), ..Index::default() };
     index.save(&scene.store, &scene.store.index_path(&work).unwrap()).unwrap();
     let verdict = |limits| scene.gc(limits, true).entries[0].verdict;
     let all = Limits { all: true, ..older(30) };
