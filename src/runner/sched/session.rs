@@ -282,6 +282,8 @@ impl Session {
         merged.stages.extend(stages.into_iter().filter(|(name, _)| !self.unsaved.stages.contains(name)));
         merged.files.extend(files.into_iter().filter(|(path, _)| !self.unsaved.files.contains(path)));
         merged.objects = self.store.verified().to_map();
+        // The index says of these that they needn't be read again.
+        self.store.settle()?;
         merged.save(&self.store, &self.index_path)?;
         self.unsaved = Unsaved::default();
         Ok(())
