@@ -14,8 +14,11 @@ use std::time::Duration;
 
 use super::answer::is_refusal;
 use super::error::{At, Error};
-use super::publish::SYNC_ONE_BY_ONE;
 use super::{Store, crash};
+
+/// With more files than this, one sync of the whole file system is faster than one per file. On ext4, a thousand files of 4 KiB
+/// took 3.4 s one by one and 0.1 s together; eight took about the same either way.
+pub(super) const SYNC_ONE_BY_ONE: usize = 8;
 
 /// How long a result may wait for others.
 const PATIENCE: Duration = Duration::from_millis(500);

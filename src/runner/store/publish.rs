@@ -15,12 +15,9 @@ use tempfile::TempPath;
 
 use super::answer::is_refusal;
 use super::error::{At, Error};
-use super::later::Durable;
+use super::later::{Durable, SYNC_ONE_BY_ONE};
 use super::{Store, crash, strange};
 
-/// With more files than this, one sync of the whole file system is faster than one per file. On ext4, a thousand files of 4 KiB
-/// took 3.4 s one by one and 0.1 s together; eight took about the same either way.
-pub(super) const SYNC_ONE_BY_ONE: usize = 8;
 /// A file in `tmp/` that hasn't changed for this long isn't work in progress.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 /// For files of other machines, whose processes can't be checked. A month is longer than any job may run.
