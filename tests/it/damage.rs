@@ -310,3 +310,39 @@ fn outputs_that_are_the_program_s_own_files_are_refused_at_their_place_in_the_fi
         assert_eq!(fs::read_dir(space.path("")).unwrap().count(), 1, "{output}");
     }
 }
+
+#[test]
+fn what_a_power_failure_took_of_the_last_result_is_computed_again_and_nothing_else() {
+    let append = |from: &str, to: &str| format!("(cat {from}; echo {to}) > {to}");
+    let last = format!("echo > begun; while [ ! -e go ]; do sleep 0.02; done; {}", append("b", "c"));
+    // Of a file whose content was not written when the power failed the name is gone, or leads to an empty file.
+    for (lost, what) in [("object", "empty"), ("object", "gone"), ("record", "empty"), ("record", "gone")] {
+        let pipeline = Pipeline::new()
+            .command("a", &append("in.txt", "a"), ["in.txt"], ["a"])
+            .command("b", &append("a", "b"), ["a"], ["b"])
+            .command("c", &last, ["b"], ["c"]);
+        let space = Space::with(pipeline);
+        space.write("in.txt", "in\n");
+        let mut run = space.start("p.toml");
+        space.wait_for_file("begun");
+        run.kill().unwrap();
+        run.wait().unwrap();
+        let of_b = |path: &PathBuf| {
+            let text = fs::read_to_string(path).unwrap_or_default();
+            if lost == "object" { text == "in\na\nb\n" } else { text.contains("\"stage\": \"b\"") }
+        };
+        let folder = space.path(if lost == "object" { "cache/objects" } else { "cache/traces" });
+        let path = files(&folder).into_iter().find(of_b).unwrap();
+        fs::remove_file(&path).unwrap();
+        if what == "empty" {
+            fs::write(&path, "").unwrap();
+        }
+        space.write("b", "");
+        space.write("go", "");
+        let settled = space.run("p.toml");
+        let of = |stage: &str| settled.iter().find(|settled| settled.stage == stage).unwrap().outcome.clone();
+        assert_eq!((of("b"), of("c")), ("ran".into(), "ran".into()), "{lost} {what}");
+        assert_ne!(of("a"), "ran", "{lost} {what}");
+        assert_eq!(space.read("c"), "in\na\nb\nc\n");
+    }
+}

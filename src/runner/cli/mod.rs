@@ -224,6 +224,12 @@ pub fn main(perform: itself::Perform) -> ExitCode {
     if let Some(status) = supervisor::answer_runner().or_else(|| itself::answer_runner(perform)) {
         return status;
     }
+    let status = act();
+    supervisor::dismiss();
+    status
+}
+
+fn act() -> ExitCode {
     if let Some(status) = node::answer_batch_system() {
         return status;
     }

@@ -86,7 +86,7 @@ pub struct Start<'a> {
     /// Its name, unique in the cache and the same in each run: its key, and its part if the stage is split.
     pub name: &'a str,
     /// A folder of this job alone that exists until it has ended, for the files that its executor needs: the job as the worker
-    /// reads it, and the like.
+    /// reads it, and the like. For a command that runs on this machine, which needs none, its resume slot.
     pub folder: &'a Path,
     /// The file to whose end goes what the job prints, events excepted.
     pub log: &'a Path,

@@ -31,7 +31,7 @@ use crate::plan::manifest::Manifest;
 use crate::store::claim::Claim;
 use crate::store::index::PlacedOutput;
 use crate::store::{
-    Artifact, Attempt, Hold, Lease, Placement, Recorded, ResumeSlot, Store, Take, Trace, TracedOutput, Visit,
+    Artifact, Attempt, Durable, Hold, Lease, Placement, Recorded, ResumeSlot, Store, Take, Trace, TracedOutput, Visit,
 };
 
 use self::desk::Desk;
@@ -121,9 +121,14 @@ pub struct Performed {
     pub earlier: f64,
 }
 
+/// What took longer than this to compute is not risked in a power failure.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// The stored outputs. While this lives, gc doesn't take them; then a trace names them.
 struct Stored {
     artifacts: Vec<Artifact>,
+    /// How they were stored, and their record is to be.
+    durable: Durable,
     _hold: Hold,
 }
 
@@ -160,9 +165,9 @@ impl Order {
         };
         trace.after.clone_from(&self.after);
         trace.outputs = self.traced(&stored.artifacts);
-        let insert = |listing: &Vec<u8>| store.insert_bytes(listing).map_err(failed);
+        let insert = |listing: &Vec<u8>| store.insert_bytes_by(listing, stored.durable).map_err(failed);
         let listings = self.listings.iter().map(insert).collect::<Result<Vec<_>, _>>()?;
-        store.publish(&trace, &listings).map_err(failed)?;
+        store.publish_by(&trace, &listings, stored.durable).map_err(failed)?;
         slot.remove().map_err(failed)?;
         store.job_folder(&self.key.to_string()).remove().map_err(failed)?;
         self.clear_shards(store)?;
@@ -251,8 +256,11 @@ impl Order {
         let store = context.store;
         let is_batch = context.executor.is_batch();
         let name = self.key.to_string();
-        let desk = Desk::open(store, &name, is_batch)?;
         let slot = store.slot(self.key);
+        let desk = match self.work {
+            Work::Command(_) if !is_batch => Desk::Unneeded(slot.path().to_owned()),
+            _ => Desk::open(store, &name, is_batch)?,
+        };
         let resumes = slot.exists();
         slot.create().map_err(failed)?;
         let before = (at.attempt > 1).then(|| {
@@ -262,18 +270,17 @@ impl Order {
             self.withdraw(store, &name, &slot, context.tell)?;
         }
         let goes_on = resumes || (is_batch && was_submitted(desk.path()));
-        let log = last_words::prepare_log(store, self.key, goes_on, before.as_deref())?;
+        let (log, _release) = last_words::prepare_log(store, self.key, goes_on, before.as_deref(), !is_batch)?;
         let mut trace = Trace::new(self.key, &self.pipeline, &self.stage, &self.kind, self.manifest_as_json());
         trace.note = self.run_info.now(&self.root);
         let (started, kept) = (Instant::now(), job::kept(slot.path()));
-        // A job that this program doesn't wait for may still write to it.
-        let _unused = (!is_batch).then(|| last_words::Release(log.clone()));
         let (request, name, folder, log) = (&self.request.clone(), &*name, desk.path(), &*log);
         let (finished, stored) = match &self.work {
             Work::Worker(job, gpus) => {
                 let (slot_path, samples) = (slot.path().to_owned(), samples(store, job));
                 let job = Job { staging: desk.out()?, slot: slot_path, samples, ..Job::clone(job) };
-                self.perform_by_items(store, &slot, job, desk.take(), |mut job| {
+                let durable = || self.durable(started, resumes, is_batch);
+                self.perform_by_items(store, &slot, job, (desk.take(), &durable), |mut job| {
                     let shards = self.perform_shards(context, belongings, log, &mut job)?;
                     let work = Work::Worker(Box::new(job), gpus.clone());
                     let mut finished =
@@ -284,7 +291,8 @@ impl Order {
             }
             Work::Command(program) => {
                 let work = Work::Command(Program { slot: slot.path().to_owned(), ..program.clone() });
-                self.perform_undisturbed(context, &Start { work: &work, request, name, folder, log, belongings })?
+                let start = Start { work: &work, request, name, folder, log, belongings };
+                self.perform_undisturbed(context, &start, started, resumes)?
             }
         };
         trace.resumed_from = finished.resumed_from;
@@ -331,7 +339,7 @@ impl Order {
         store: &Store,
         slot: &ResumeSlot<'_>,
         mut job: Job,
-        take: Take,
+        (take, durable): (Take, &dyn Fn() -> Durable),
         perform: impl FnOnce(Job) -> Result<Finished, Failure>,
     ) -> Result<(Finished, Stored), Failure> {
         if let Some(items) = &self.items {
@@ -343,7 +351,7 @@ impl Order {
         let result = perform(job).and_then(|finished| {
             // The worker has compared all that it read with the key (`job::Source`). So this is the key's result, even if the
             // files have changed since.
-            Ok((finished, self.collect(store, &staging, take)?))
+            Ok((finished, self.collect(store, &staging, take, durable())?))
         });
         if let Some(items) = &self.items {
             // Findings that can't be kept are found again. That must neither fail the job nor hide its failure.
@@ -470,7 +478,14 @@ impl Order {
         }
     }
 
-    fn collect(&self, store: &Store, folder: &Path, take: Take) -> Result<Stored, Failure> {
+    /// How the result of a job that began then is stored. A checkpoint, or what a batch system left, is removed with the record, so
+    /// that must be durable first.
+    fn durable(&self, began: Instant, resumes: bool, is_batch: bool) -> Durable {
+        let is_cheap = began.elapsed() < MOMENT && !resumes && !is_batch && self.split.is_none();
+        if is_cheap { Durable::Soon } else { Durable::Now }
+    }
+
+    fn collect(&self, store: &Store, folder: &Path, take: Take, durable: Durable) -> Result<Stored, Failure> {
         let missing: Vec<String> = self
             .outputs
             .iter()
@@ -482,8 +497,9 @@ impl Order {
                 .with_help("every path in `outputs` must be there when the stage ends"));
         }
         let hold = store.hold().map_err(failed)?;
-        let insert = |output: &Destination| store.insert(&folder.join(&output.made_at), take).map_err(failed);
-        Ok(Stored { artifacts: self.outputs.iter().map(insert).collect::<Result<_, _>>()?, _hold: hold })
+        let insert =
+            |output: &Destination| store.insert_by(&folder.join(&output.made_at), take, durable).map_err(failed);
+        Ok(Stored { artifacts: self.outputs.iter().map(insert).collect::<Result<_, _>>()?, durable, _hold: hold })
     }
 
     fn traced(&self, artifacts: &[Artifact]) -> Vec<TracedOutput> {

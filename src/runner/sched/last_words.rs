@@ -18,12 +18,18 @@ use super::failure::{failed, io_failure};
 /// A traceback has a few hundred lines at most.
 const RESERVED: u64 = 64 << 10;
 
-/// Prepares the log of a job. A resumed training or a further attempt appends to it, after a line `before`; a new run starts
+/// Prepares the log of a job; `is_followed`: of one that this program waits for until it ends. A resumed training or a further attempt appends to it, after a line `before`; a new run starts
 /// a new log.
 ///
 /// # Errors
 /// It can't be opened.
-pub(super) fn prepare_log(store: &Store, key: Key, resumes: bool, before: Option<&str>) -> Result<PathBuf, Failure> {
+pub(super) fn prepare_log(
+    store: &Store,
+    key: Key,
+    resumes: bool,
+    before: Option<&str>,
+    is_followed: bool,
+) -> Result<(PathBuf, Option<Release>), Failure> {
     let path = store.log_path(key);
     store.prepare(&path).map_err(failed)?;
     let goes_on = resumes || before.is_some();
@@ -33,7 +39,7 @@ pub(super) fn prepare_log(store: &Store, key: Key, resumes: bool, before: Option
     // If there is no room for it, the job will report why.
     let _ = before.map(|line| log.write_all(line.as_bytes()));
     reserve(&log);
-    Ok(path)
+    Ok((path, is_followed.then_some(Release(log))))
 }
 
 /// Reserves space for a job's last messages in its log. Skipped if the file system doesn't support it.
@@ -46,12 +52,12 @@ fn reserve(log: &File) {
 }
 
 /// Releases the unused part of the reservation when dropped.
-pub(super) struct Release(pub(super) PathBuf);
+pub(super) struct Release(File);
 
 impl Drop for Release {
     fn drop(&mut self) {
         // Setting the current size drops reserved space after it.
-        let _ = File::options().write(true).open(&self.0).and_then(|log| log.set_len(log.metadata()?.len()));
+        let _ = self.0.metadata().and_then(|found| self.0.set_len(found.len()));
     }
 }
 
@@ -79,7 +85,7 @@ mod tests {
         reserve(&log);
         log.write_all(b"heard").unwrap();
         assert_eq!(log.metadata().unwrap().len(), 5);
-        drop(Release(path.clone()));
+        drop(Release(log));
         let after = std::fs::metadata(&path).unwrap();
         assert_eq!(after.len(), 5);
         assert!(after.blocks() * 512 < RESERVED, "{} blocks", after.blocks());

@@ -85,7 +85,7 @@ pub fn claim_places(
 
 /// Places the outputs of a recorded result, and adds the record to the store if it came from an upstream. `None`: it isn't a
 /// record of these outputs. `put_aside` is called with an output in whose place something unknown to the cache lay, and with
-/// where that is now.
+/// where that is now. The caller has claimed their places ([`claim_places`]).
 ///
 /// # Errors
 /// Those of [`Store::restore`]; a miss means that the stage has to run.
@@ -103,7 +103,7 @@ pub fn place(
     let mut placed = Vec::with_capacity(outputs.len());
     for output in outputs {
         let Some(&artifact) = by_name.get(output.name.as_str()) else { return Ok(None) };
-        let restored = store.restore(&artifact, &root.join(&output.path), placement)?;
+        let restored = store.restore_claimed(&artifact, &root.join(&output.path), placement)?;
         restored.set_aside.into_iter().for_each(|to| put_aside(output.path.clone(), to));
         placed.push(PlacedOutput { path: output.path.clone(), artifact, entries: restored.entries });
     }

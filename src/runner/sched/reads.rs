@@ -94,7 +94,7 @@ impl Reads {
         match store.try_claim([(&*path, Use::Write)])? {
             Claimed::Busy(holder) => Ok(Some(holder)),
             Claimed::All(_claims) => {
-                let restored = store.restore(&output.artifact, &path, *placement)?;
+                let restored = store.restore_claimed(&output.artifact, &path, *placement)?;
                 restored.set_aside.into_iter().for_each(|to| put_aside(output.path.clone(), to));
                 output.entries = restored.entries;
                 Ok(None)

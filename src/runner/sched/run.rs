@@ -470,6 +470,10 @@ impl Run<'_> {
         if self.changed || self.planner.has_read_files() {
             self.save();
         }
+        if let Err(error) = self.session.store.settle() {
+            let (error, help) = (with_causes(&error), full_disk::help_line(&error));
+            self.reporter.tell(&Event::Warning(format!("a power failure may lose the last results: {error}{help}")));
+        }
         for distrust in self.session.store.distrust() {
             self.reporter.tell(&Event::Warning(distrust));
         }

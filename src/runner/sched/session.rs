@@ -292,6 +292,8 @@ impl Session {
         let others = Arc::unwrap_or_clone(files).into_iter().filter(|(path, _)| !self.unsaved.files.contains(path));
         Arc::make_mut(&mut merged.files).extend(others);
         merged.objects = self.store.verified().to_map();
+        // The index says of these that they needn't be read again.
+        self.store.settle()?;
         merged.save(&self.store, &self.index_path)?;
         self.unsaved = Unsaved::default();
         Ok(())

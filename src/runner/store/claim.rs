@@ -15,12 +15,14 @@
 //!
 //! If the first can't be written or locked, the cache's `locks/` is used instead; if the second can't, it is omitted.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::Store;
 use super::choice;
@@ -104,6 +106,29 @@ impl Drop for Outside {
     }
 }
 
+/// Folders of claims that this process has locked something in, and how: finding that out takes longer than locking.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known(Arc<Mutex<HashMap<PathBuf, Locks>>>);
+
+impl Known {
+    /// Takes a lock in this folder's folder of claims, if that is known. `None`: the long way is to be taken.
+    fn lock(&self, folder: &Path, name: &str, purpose: Use) -> Option<Result<Lock, Option<Holder>>> {
+        let claims = folder.join(CLAIMS);
+        let locks = self.known().get(&claims)?.clone();
+        let taken = locks.take(&claims.join(name), purpose.mode());
+        // Somebody may have removed it.
+        taken.inspect_err(|_| drop(self.known().remove(&claims))).ok()
+    }
+
+    fn note(&self, claims: &Path, locks: &Locks) {
+        self.known().insert(claims.to_owned(), locks.clone().with_spares());
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<PathBuf, Locks>> {
+        self.0.lock().expect("no code panics while it holds these")
+    }
+}
+
 /// The result of claiming.
 #[derive(Debug)]
 pub enum Claimed {
@@ -144,9 +169,11 @@ impl Store {
         }
         // There is none on a full disk, for instance.
         if let Some((folder, name)) = machine(&real)
-            && let Ok(Some(locked)) = lock_beside(&folder, &name, purpose, |claims| {
+            && let Some(locked) = self.claims.lock(&folder, &name, purpose).or_else(|| {
+                plain::private_folder(&folder).ok()?;
                 // Of this machine alone.
-                Locks::new(LockKind::Kernel, claims.to_owned())
+                let locks = |claims: &Path| Locks::new(LockKind::Kernel, claims.to_owned());
+                lock_beside(&folder, &name, purpose, locks, Some(&self.claims)).ok()?
             })
         {
             match locked {
@@ -177,7 +204,10 @@ impl Store {
     pub(super) fn sweep_claims(&self, end_orphans: &mut dyn FnMut(&Holder)) -> Result<(), Error> {
         let Some(at) = self.at_work() else { return Ok(()) };
         sweep(&at.root.join(OWN).join(CLAIMS), end_orphans)?;
-        machine_folder().map_or(Ok(()), |folder| sweep(&folder.join(CLAIMS), &mut |_| ()))
+        match plain::private_folder(&machine_folder()) {
+            Ok(_) => sweep(&machine_folder().join(CLAIMS), &mut |_| ()),
+            Err(_) => Ok(()),
+        }
     }
 }
 
@@ -193,10 +223,28 @@ struct Home {
 }
 
 impl Home {
+    /// Locks it in this folder, if locks work there.
+    fn lock_in(
+        &self,
+        folder: &Path,
+        purpose: Use,
+        store: &Store,
+    ) -> Result<Option<Result<Lock, Option<Holder>>>, Error> {
+        let locks = |claims: &Path| store.locks_of_claims(claims);
+        // A folder outside goes with its last claim, so nothing stays in it.
+        if self.outside {
+            return lock_beside(folder, &self.name, purpose, locks, None);
+        }
+        match store.claims.lock(folder, &self.name, purpose) {
+            None => lock_beside(folder, &self.name, purpose, locks, Some(&store.claims)),
+            taken => Ok(taken),
+        }
+    }
+
     /// Locks it there, or else in the cache's `locks`.
     fn lock(self, purpose: Use, store: &Store) -> Result<Result<Locked, Option<Holder>>, Error> {
         if let Some(folder) = &self.folder
-            && let Some(taken) = lock_beside(folder, &self.name, purpose, |claims| store.locks_of_claims(claims))?
+            && let Some(taken) = self.lock_in(folder, purpose, store)?
         {
             let outside = self.folder.filter(|_| self.outside);
             return Ok(taken.map(|lock| Locked { lock, _outside: outside.map(Outside) }));
@@ -236,17 +284,16 @@ fn sweep(folder: &Path, tell: &mut dyn FnMut(&Holder)) -> Result<(), Error> {
     Ok(())
 }
 
-/// This user's folder of claims on this machine; none if it can't be created, or belongs to somebody else.
-fn machine_folder() -> Option<PathBuf> {
-    let folder = PathBuf::from(format!("/tmp/intrada-{}", rustix::process::getuid().as_raw()));
-    plain::private_folder(&folder).is_ok().then_some(folder)
+/// This user's folder on this machine, which may not be there, or belong to somebody else.
+fn machine_folder() -> PathBuf {
+    PathBuf::from(format!("/tmp/intrada-{}", rustix::process::getuid().as_raw()))
 }
 
 /// The folder and name of a place's lock for all workspaces on this machine.
 fn machine(real: &Path) -> Option<(PathBuf, String)> {
     let above = fs::metadata(real.parent()?).ok()?;
     let name = Digest::of(real.file_name()?.as_bytes()).short();
-    Some((machine_folder()?, format!("{}-{}-{name}", above.dev(), above.ino())))
+    Some((machine_folder(), format!("{}-{}-{name}", above.dev(), above.ino())))
 }
 
 /// The folder of claims in a workspace. It is removed with the last run, not with the last claim: coming and going in a
@@ -254,17 +301,19 @@ fn machine(real: &Path) -> Option<(PathBuf, String)> {
 #[derive(Debug)]
 pub(super) struct Folder {
     root: PathBuf,
+    known: Known,
 }
 
 impl Folder {
     /// For the workspace at this root.
-    pub(super) fn of(root: PathBuf) -> Folder {
-        Folder { root }
+    pub(super) fn of(root: PathBuf, known: Known) -> Folder {
+        Folder { root, known }
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
+        self.known.known().clear();
         remove_if_empty(&self.root.join(OWN));
     }
 }
@@ -275,6 +324,7 @@ fn lock_beside(
     name: &str,
     purpose: Use,
     locks: impl Fn(&Path) -> Locks,
+    learnt: Option<&Known>,
 ) -> Result<Option<Result<Lock, Option<Holder>>>, Error> {
     let claims = folder.join(CLAIMS);
     let path = claims.join(name);
@@ -290,7 +340,12 @@ fn lock_beside(
             Err(error) if (error.is_refusal() || error.is_read_only()) && !path.exists() => return Ok(None),
             // The last holder removed the folder.
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
-            taken => return taken.map(Some),
+            taken => {
+                if let Some(learnt) = learnt {
+                    learnt.note(&claims, locks);
+                }
+                return taken.map(Some);
+            }
         }
     }
     Err(io::Error::from(ErrorKind::NotFound)).at("make", &claims)
@@ -334,7 +389,8 @@ mod tests {
         assert!(matches!(store.try_claim([(a, Use::Write)]).unwrap(), Claimed::Busy(_)));
         drop(second);
         drop(held(store.try_claim([(a, Use::Write), (b, Use::Write)]).unwrap()));
-        assert_eq!(fs::read_dir(root.join(".intrada/claims")).unwrap().count(), 0);
+        let is_spare = |name: &std::ffi::OsString| name.to_string_lossy().starts_with(&crate::store::publish::owner());
+        assert!(names(&root.join(".intrada/claims")).unwrap().iter().all(is_spare));
         drop(visits);
         assert!(!root.join(".intrada").exists());
     }

@@ -21,7 +21,7 @@ pub(super) mod tests {
     use std::process::Command;
 
     use crate::digest::{Digest, Key};
-    use crate::store::{Artifact, Health, Placement, Store, Take, Trace, TracedOutput};
+    use crate::store::{Artifact, Durable, Health, Placement, Store, Take, Trace, TracedOutput};
 
     pub(super) const CRASHED: i32 = 86;
 
@@ -68,11 +68,11 @@ pub(super) mod tests {
         fs::write(out.join("losses"), "0.1").unwrap();
     }
 
-    fn publish(store: &Store, out: &Path) -> Artifact {
-        let artifact = store.insert(out, Take::Move).unwrap();
+    fn publish(store: &Store, out: &Path, durable: Durable) -> Artifact {
+        let artifact = store.insert_by(out, Take::Move, durable).unwrap();
         let mut trace = Trace::new(key(), "demo", "inter", "inter-training", serde_json::json!({"lambda": 0.5}));
         trace.outputs = vec![TracedOutput { name: "out".into(), path: "out".into(), artifact }];
-        store.publish(&trace, &[]).unwrap();
+        store.publish_by(&trace, &[], durable).unwrap();
         artifact
     }
 
@@ -82,13 +82,17 @@ pub(super) mod tests {
         let Some(dir) = std::env::var_os("INTRADA_CRASH_DIR") else { return };
         let dir = Path::new(&dir);
         let store = Store::open(&dir.join("cache")).unwrap();
-        let artifact = publish(&store, &dir.join("out"));
+        let is_soon = std::env::var_os("INTRADA_CRASH_SOON").is_some();
+        let artifact = publish(&store, &dir.join("out"), if is_soon { Durable::Soon } else { Durable::Now });
         store.restore(&artifact, &dir.join("view"), Placement::View).unwrap();
     }
 
-    fn run_child_until(point: &str, dir: &Path) {
+    fn run_child_until(point: &str, dir: &Path, durable: Durable) {
         let mut child = Command::new(std::env::current_exe().unwrap());
         child.args(["--exact", "store::crash::tests::child", "--test-threads=1"]);
+        if durable == Durable::Soon {
+            child.env("INTRADA_CRASH_SOON", "1");
+        }
         let status = child.env("INTRADA_CRASH_AT", point).env("INTRADA_CRASH_DIR", dir).output().unwrap().status;
         assert_eq!(status.code(), Some(CRASHED), "the point {point:?} was passed");
     }
@@ -105,14 +109,16 @@ pub(super) mod tests {
 
     #[test]
     fn a_crash_between_any_two_steps_leaves_the_old_state_or_the_new() {
-        for point in POINTS {
+        for (point, durable) in
+            POINTS.into_iter().flat_map(|point| [Durable::Now, Durable::Soon].map(|how| (point, how)))
+        {
             let dir = tempfile::tempdir().unwrap();
             let dir = dir.path();
             let store = Store::open(&dir.join("cache")).unwrap();
             write_output(&dir.join("out"));
             fs::create_dir(dir.join("view")).unwrap();
             fs::write(dir.join("view/model"), "by hand").unwrap();
-            run_child_until(point, dir);
+            run_child_until(point, dir, durable);
 
             assert_all_objects_are_intact(&store);
             if let Some(trace) = store.load(key()).unwrap() {
@@ -128,7 +134,7 @@ pub(super) mod tests {
 
             // A second run needs no repair first.
             write_output(&dir.join("again"));
-            let artifact = publish(&store, &dir.join("again"));
+            let artifact = publish(&store, &dir.join("again"), durable);
             assert_eq!(store.load(key()).unwrap().unwrap().outputs[0].artifact, artifact);
             store.restore(&artifact, &dir.join("view"), Placement::View).unwrap();
             assert_eq!(fs::read_to_string(dir.join("view/model")).unwrap(), "weights");

@@ -3,9 +3,9 @@
 //! Knows files, not what they are locked for. Works only where the file system has such locks, and between machines only if it
 //! passes them on (`mount`).
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Seek, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::answer::is_lack_of_room;
@@ -29,18 +29,29 @@ pub(super) type Locked = (File, Option<Holder>);
 /// Locks and signs the file at `path`, creating it; or returns its holder.
 pub(super) fn take(path: &Path, mode: Mode) -> Result<Result<Locked, Option<Holder>>, Error> {
     loop {
-        let mut file = open(path)?;
+        if let Some(taken) = take_file(path, mode)? {
+            return Ok(taken);
+        }
+        clear(path).at("clear", path)?;
+    }
+}
+
+/// The same. `None`: something else lies there.
+pub(super) fn take_file(path: &Path, mode: Mode) -> Result<Option<Result<Locked, Option<Holder>>>, Error> {
+    loop {
+        let Some(mut file) = open_file(path)? else { return Ok(None) };
         let tried = match mode {
             Mode::Shared => file.try_lock_shared(),
             Mode::Alone => file.try_lock(),
         };
         match tried {
-            Ok(()) if still_has_its_name(&file, path)? => {
-                let left_by = sign(&mut file, path)?;
-                return Ok(Ok((file, left_by)));
+            Ok(()) => {
+                if let Some(metadata) = with_its_name(&file, path)? {
+                    let left_by = sign(&mut file, &metadata, path)?;
+                    return Ok(Some(Ok((file, left_by))));
+                }
             }
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Err(Holder::of_file(&mut file))),
+            Err(TryLockError::WouldBlock) => return Ok(Some(Err(Holder::of_file(&mut file)))),
             Err(TryLockError::Error(error)) => return Err(error).locked(path),
         }
     }
@@ -55,8 +66,8 @@ pub(super) fn wait(path: &Path, mode: Mode) -> Result<Locked, Error> {
             Mode::Alone => file.lock(),
         }
         .locked(path)?;
-        if still_has_its_name(&file, path)? {
-            let left_by = sign(&mut file, path)?;
+        if let Some(metadata) = with_its_name(&file, path)? {
+            let left_by = sign(&mut file, &metadata, path)?;
             return Ok((file, left_by));
         }
     }
@@ -123,23 +134,26 @@ pub(super) fn excludes(held: &File, path: &Path) -> bool {
         && File::open(path).is_ok_and(|other| matches!(other.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-/// Gives the lock back, and removes its file unless others share it.
-pub(super) fn give_back(file: &File, path: &Path, mode: Mode) {
+/// Gives the lock back, and removes its file unless others share it. Returns whether it removed the file.
+pub(super) fn give_back(file: &File, path: &Path, mode: Mode) -> bool {
     // Removed while still locked. A process that opened it meanwhile detects that the file lost its name, and creates a new
     // one. If the folder was deleted and recreated meanwhile, the name belongs to another process.
     let alone = match mode {
         Mode::Alone => true,
         Mode::Shared => file.unlock().is_ok() && file.try_lock().is_ok(),
     };
-    if alone && still_has_its_name(file, path).unwrap_or(false) {
-        let _ = fs::remove_file(path);
-    }
+    alone && still_has_its_name(file, path).unwrap_or(false) && fs::remove_file(path).is_ok()
 }
 
 /// Between our opening and locking the file, its holder may have removed it; the lock would then exclude nobody.
 pub(super) fn still_has_its_name(file: &File, path: &Path) -> Result<bool, Error> {
+    with_its_name(file, path).map(|metadata| metadata.is_some())
+}
+
+fn with_its_name(file: &File, path: &Path) -> Result<Option<Metadata>, Error> {
     let ours = file.metadata().at("look at", path)?;
-    Ok(fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (ours.dev(), ours.ino())))
+    let has_its_name = fs::metadata(path).is_ok_and(|named| (named.dev(), named.ino()) == (ours.dev(), ours.ino()));
+    Ok(has_its_name.then_some(ours))
 }
 
 /// The lock file, if there is one: anything but a file is no lock.
@@ -155,11 +169,25 @@ fn existing(path: &Path) -> Result<Option<File>, Error> {
 }
 
 fn open(path: &Path) -> Result<File, Error> {
-    clear(path).at("clear", path)?;
-    // Not truncated: it may be another's, with their name in it.
-    match OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path) {
+    loop {
+        if let Some(file) = open_file(path)? {
+            return Ok(file);
+        }
+        clear(path).at("clear", path)?;
+    }
+}
+
+/// The lock file, created if there is none. `None`: something else lies there.
+fn open_file(path: &Path) -> Result<Option<File>, Error> {
+    // Not truncated: it may be another's, with their name in it. Neither follows a link nor waits for the other end of a pipe.
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    let no_file = [libc::ELOOP, libc::EISDIR, libc::ENXIO];
+    match options.open(path) {
+        Ok(file) => Ok(file.metadata().at("look at", path)?.is_file().then_some(file)),
+        Err(error) if error.raw_os_error().is_some_and(|number| no_file.contains(&number)) => Ok(None),
         Err(error) if error.kind() == ErrorKind::NotFound => Err(gone(path, error)),
-        file => file.at("open", path),
+        Err(error) => Err(error).at("open", path),
     }
 }
 
@@ -188,11 +216,14 @@ pub(super) fn clear(path: &Path) -> io::Result<()> {
 }
 
 /// Signs the locked file. Returns the previous signature.
-fn sign(file: &mut File, path: &Path) -> Result<Option<Holder>, Error> {
-    let left_by = Holder::of_file(file);
+fn sign(file: &mut File, metadata: &Metadata, path: &Path) -> Result<Option<Holder>, Error> {
+    let is_new = metadata.len() == 0;
+    let left_by = if is_new { None } else { Holder::of_file(file) };
     let text = Holder::this().signature();
-    // A process that died left its name; ours may be shorter.
-    match file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes())) {
+    // A process that died left its name; ours may be shorter. A file that was emptied is written to the disk when it is closed, which
+    // one that lives for a moment is to be spared.
+    let emptied = if is_new { Ok(()) } else { file.set_len(0).and_then(|()| file.rewind()) };
+    match emptied.and_then(|()| file.write_all(text.as_bytes())) {
         // Only the lock matters: without a signature a waiting process just can't name the holder. gc needs this on a full
         // disk.
         Err(error) if is_lack_of_room(&error) => {}

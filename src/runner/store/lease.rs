@@ -76,7 +76,11 @@ impl Store {
     /// # Errors
     /// [`Error::Io`].
     pub fn try_lease(&self, key: Key) -> Result<Attempt, Error> {
-        self.lock(&self.lock_path(key))
+        let locks = self.lease_locks.get_or_init(|| self.locking.clone().with_spares());
+        Ok(match locks.take(&self.lock_path(key), Mode::Alone)? {
+            Ok(lock) => Attempt::Held(Lease(lock)),
+            Err(holder) => Attempt::Busy(holder),
+        })
     }
 
     /// Tries to lock the file at `path`, which is created for it and removed with the lease.
@@ -182,7 +186,9 @@ mod tests {
         let left: Vec<_> =
             fs::read_dir(store.root().join("locks")).unwrap().map(|found| found.unwrap().file_name()).collect();
         assert_eq!(left, [choice::FILE], "{kind}");
-        assert_eq!(fs::read_dir(store.root().join("tmp")).unwrap().count(), 0);
+        let tmp = store.root().join("tmp");
+        drop(store);
+        assert_eq!(fs::read_dir(tmp).unwrap().count(), 0);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::holder::Holder;
 use super::kernel;
 pub(super) use super::kernel::Mode;
 use super::renewed::{self, Disk, Held};
+use super::spares::{Spare, Spares};
 
 /// How long to wait before asking again for a renewed lock, at most.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -48,6 +49,8 @@ pub(super) struct Locks {
     kind: LockKind,
     /// A folder on it for what becomes a lock.
     nursery: PathBuf,
+    /// Files for locks that come and go often.
+    spares: Option<Spares>,
 }
 
 /// A lock. Released when dropped.
@@ -59,6 +62,8 @@ pub(super) struct Lock {
     held: Option<Kept>,
     /// Its file is never removed.
     stays: bool,
+    /// What its file is used for again.
+    spare: Option<Spare>,
 }
 
 #[derive(Debug)]
@@ -71,7 +76,13 @@ enum Kept {
 impl Locks {
     /// `nursery`: a folder on the file system of the locks, which other programs leave alone.
     pub(super) fn new(kind: LockKind, nursery: PathBuf) -> Locks {
-        Locks { kind, nursery }
+        Locks { kind, nursery, spares: None }
+    }
+
+    /// The same, with files that are used again for one lock after the other, and removed with the last copy of this.
+    pub(super) fn with_spares(self) -> Locks {
+        let spares = (self.kind == LockKind::Kernel).then(|| Spares::in_folder(&self.nursery));
+        Locks { spares, ..self }
     }
 
     pub(super) fn kind(&self) -> LockKind {
@@ -80,6 +91,16 @@ impl Locks {
 
     /// Takes the lock at `path`, or returns its holder, who is unknown in the moment between taking and signing it.
     pub(super) fn take(&self, path: &Path, mode: Mode) -> Result<Result<Lock, Option<Holder>>, Error> {
+        if let Some((file, spare)) = self.spares.as_ref().and_then(|spares| spares.lock(path, mode)) {
+            let mut lock = Lock::of_file(path, mode, file, None);
+            lock.spare = Some(spare);
+            return Ok(Ok(lock));
+        }
+        if self.kind == LockKind::Kernel
+            && let Some(taken) = kernel::take_file(path, mode)?
+        {
+            return Ok(taken.map(|(file, left_by)| Lock::of_file(path, mode, file, left_by)));
+        }
         if !self.is_renewed(path)? {
             let taken = kernel::take(path, mode)?;
             return Ok(taken.map(|(file, left_by)| Lock::of_file(path, mode, file, left_by)));
@@ -93,7 +114,7 @@ impl Locks {
         };
         Ok(taken.map(|held| {
             let left_by = held.left_by();
-            Lock { path: path.to_owned(), mode, left_by, held: Some(Kept::Renewed(held)), stays: false }
+            Lock { path: path.to_owned(), mode, left_by, held: Some(Kept::Renewed(held)), stays: false, spare: None }
         }))
     }
 
@@ -139,7 +160,7 @@ impl Locks {
 
 impl Lock {
     fn of_file(path: &Path, mode: Mode, file: File, left_by: Option<Holder>) -> Lock {
-        Lock { path: path.to_owned(), mode, left_by, held: Some(Kept::File(file)), stays: false }
+        Lock { path: path.to_owned(), mode, left_by, held: Some(Kept::File(file)), stays: false, spare: None }
     }
 
     #[cfg(test)]
@@ -193,7 +214,11 @@ impl Drop for Lock {
         if let Some(Kept::File(file)) = &self.held
             && !self.stays
         {
-            kernel::give_back(file, &self.path, self.mode);
+            let is_gone = kernel::give_back(file, &self.path, self.mode);
+            self.held = None;
+            if let Some(spare) = self.spare.take().filter(|_| is_gone) {
+                spare.put_back();
+            }
         }
     }
 }

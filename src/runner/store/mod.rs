@@ -26,7 +26,8 @@
 //!   orphans/              what only a person has, an edited output or a file of their own, and an output took the place of
 //! ```
 //!
-//! **Publication.** Written in `tmp/`, synced, renamed, the folder synced; objects first, the trace that names them last.
+//! **Publication.** Written in `tmp/`, synced, renamed, the folder synced; objects first, the trace that names them last. What took a
+//! moment to compute is synced a moment after it was renamed, together with others (`later`).
 //! A process killed between any two of these steps leaves garbage in `tmp/` and nothing else.
 //!
 //! **Versions.** A program uses a store of a version that it knows and refuses a newer one. A layout change that older
@@ -51,6 +52,7 @@ pub mod index;
 mod items;
 mod job_folder;
 mod kernel;
+mod later;
 mod layout;
 mod lease;
 pub mod listing;
@@ -71,6 +73,7 @@ mod sample;
 mod samples;
 mod signature;
 mod slot;
+mod spares;
 pub mod stat;
 mod strange;
 mod trace;
@@ -91,6 +94,7 @@ pub use self::aside::PutAside;
 pub use self::error::Error;
 pub use self::holder::Holder;
 pub use self::job_folder::{JobFolder, SUBMISSION};
+pub use self::later::Durable;
 pub use self::lease::{Attempt, Hold, Lease};
 pub use self::lock::LockKind;
 pub use self::objects::{Health, Take, Verified};
@@ -105,6 +109,7 @@ pub use self::usage::{Tally, Usage};
 pub use self::workspace::Visit;
 
 use self::error::At;
+use self::later::Later;
 use self::lock::Locks;
 use self::making::Made;
 use self::upstream::Upstreams;
@@ -129,6 +134,8 @@ pub struct Store {
     can_clone: OnceLock<bool>,
     /// How locks are taken in it.
     locking: Locks,
+    /// The same for leases, which come and go with each stage.
+    lease_locks: OnceLock<Locks>,
     /// For a run: its workspace.
     at_work: OnceLock<AtWork>,
     /// Opened read-only: nothing in it is changed, damaged or not.
@@ -138,6 +145,10 @@ pub struct Store {
     upstreams: Upstreams,
     /// What signs records, and whose signatures are asked for.
     keyring: Keyring,
+    /// What is still to be made durable.
+    later: Later,
+    /// Folders of claims that were found usable.
+    claims: claim::Known,
     /// What opening created; removed on closing if nothing was stored.
     made: Made,
 }
@@ -215,6 +226,7 @@ impl Store {
         };
         Ok(Store {
             locking: choice::of_looking(&root),
+            lease_locks: OnceLock::new(),
             root,
             device,
             verified: Verified::default(),
@@ -224,6 +236,8 @@ impl Store {
             is_absent,
             upstreams: Upstreams::default(),
             keyring: Keyring::default(),
+            later: Later::default(),
+            claims: claim::Known::default(),
             made: Made::default(),
         })
     }

@@ -15,7 +15,8 @@ use tempfile::TempPath;
 use super::answer::is_lack_of_room;
 use super::artifact::{Artifact, Kind};
 use super::error::{At, Error};
-use super::publish::{protect, sync_files, sync_parents};
+use super::later::Durable;
+use super::publish::{is_without_parent, protect, sync_files, sync_parents};
 use super::stat::{Stat, now_ns, set_back_where_possible};
 use super::strange::{self, Record};
 use super::tree::{Leaf, Visitor, WalkError, fold};
@@ -106,39 +107,58 @@ impl Verified {
 }
 
 impl Store {
+    /// Stores the file or folder at `path`, durably. See [`Store::insert_by`].
+    ///
+    /// # Errors
+    /// Those of [`Store::insert_by`].
+    pub fn insert(&self, path: &Path, take: Take) -> Result<Artifact, Error> {
+        self.insert_by(path, take, Durable::Now)
+    }
+
     /// Stores the file or folder at `path`. A symbolic link at `path` itself is followed, links below a folder are kept.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Walk`] for anything but a file, folder or link, and [`Error::Changing`]. Objects stored before
     /// the error do no harm; with [`Take::Move`] each original is either in its place or an object.
-    pub fn insert(&self, path: &Path, take: Take) -> Result<Artifact, Error> {
-        let is_link = Stat::of_itself(path).at("look at", path)?.is_link();
-        let (path, take) =
-            if is_link { (fs::canonicalize(path).at("resolve", path)?, Take::Copy) } else { (path.to_owned(), take) };
+    pub fn insert_by(&self, path: &Path, take: Take, durable: Durable) -> Result<Artifact, Error> {
+        let mut stat = Stat::of_itself(path).at("look at", path)?;
+        let (path, take) = if stat.is_link() {
+            stat = Stat::of(path).at("look at", path)?;
+            (fs::canonicalize(path).at("resolve", path)?, Take::Copy)
+        } else {
+            (path.to_owned(), take)
+        };
         let insertion = Insertion { store: self, take, staged: Mutex::default() };
-        let stat = Stat::of(&path).at("look at", &path)?;
         if !stat.is_file() && !stat.is_folder() {
             // Opening a pipe would block until something writes to it.
             return Err(WalkError::Special { path }.into());
         }
-        let artifact = if path.is_dir() {
+        let artifact = if stat.is_folder() {
             fold(&path, &insertion)?
         } else {
             let Leaf { object, executable, size } = insertion.file(&path)?;
             Artifact { kind: Kind::File { executable }, object, size, files: 1 }
         };
         let staged = insertion.staged.into_inner().expect("no code panics while it holds this list");
-        self.publish_objects(staged)?;
+        self.publish_objects(staged, durable)?;
         Ok(artifact)
+    }
+
+    /// Stores bytes as an object, durably.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn insert_bytes(&self, bytes: &[u8]) -> Result<FileDigest, Error> {
+        self.insert_bytes_by(bytes, Durable::Now)
     }
 
     /// Stores bytes as an object.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn insert_bytes(&self, bytes: &[u8]) -> Result<FileDigest, Error> {
+    pub fn insert_bytes_by(&self, bytes: &[u8], durable: Durable) -> Result<FileDigest, Error> {
         let object = FileDigest(Digest::of(bytes));
-        self.publish_objects(vec![Staged::bytes(self, object, bytes)?])?;
+        self.publish_objects(vec![Staged::bytes(self, object, bytes)?], durable)?;
         Ok(object)
     }
 
@@ -164,7 +184,7 @@ impl Store {
         }
         let pulled = self.pull_bytes(object);
         if let Some(bytes) = pulled.as_ref().filter(|_| !self.only_looks) {
-            self.publish_objects(vec![Staged::bytes(self, object, bytes)?])?;
+            self.publish_objects(vec![Staged::bytes(self, object, bytes)?], Durable::Now)?;
         }
         Ok(pulled)
     }
@@ -177,6 +197,10 @@ impl Store {
     pub fn check(&self, object: FileDigest) -> Result<Health, Error> {
         match Stat::of_itself(&self.object_path(object)) {
             Ok(stat) if self.verified.confirms(object, &stat) => Ok(Health::Intact(stat)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.verified.forget(object);
+                Ok(Health::Missing)
+            }
             _ => self.check_content(object),
         }
     }
@@ -212,32 +236,57 @@ impl Store {
         Ok(Health::Damaged)
     }
 
-    /// Publishes staged files as objects: syncs all, then renames all, then syncs the folders.
-    pub(super) fn publish_objects(&self, staged: Vec<Staged>) -> Result<(), Error> {
+    /// Publishes staged files as objects: syncs all, then renames all, then syncs the folders; or leaves the syncing for later.
+    pub(super) fn publish_objects(&self, staged: Vec<Staged>, durable: Durable) -> Result<(), Error> {
         crash::point("objects staged");
-        sync_files(&Vec::from_iter(staged.iter().map(Staged::path)))?;
+        if durable == Durable::Now {
+            sync_files(&Vec::from_iter(staged.iter().map(Staged::path)))?;
+        }
         crash::point("objects synced");
         let mut renamed = Vec::new();
         for Staged { object, place, stat } in staged {
             // A damaged object of the same name goes to quarantine and is replaced; so is one that can't be read.
+            let path = self.object_path(object);
             if let Ok(Health::Intact(_)) = self.check(object) {
+                // It may be of another run, and not durable yet.
+                match durable {
+                    Durable::Now => {
+                        sync_files(&[&path])?;
+                        renamed.push(path);
+                    }
+                    Durable::Soon => self.later.note_file(&path),
+                }
                 continue;
             }
-            let path = self.object_path(object);
-            self.ensure_parent(&path)?;
             match place {
-                Place::Temporary(temporary) => temporary.persist(&path).map_err(|error| error.error),
-                Place::Own(own) => rename_or_copy(self, &own, &path),
+                Place::Temporary(temporary) => match temporary.persist(&path) {
+                    Err(error) if is_without_parent(&error.error) => {
+                        self.ensure_parent(&path, durable)?;
+                        error.path.persist(&path)
+                    }
+                    result => result,
+                }
+                .map_err(|error| error.error),
+                Place::Own(own) => {
+                    self.ensure_parent(&path, durable)?;
+                    rename_or_copy(self, &own, &path)
+                }
             }
             .at("publish", &path)?;
             crash::point("objects renamed");
+            if durable == Durable::Soon {
+                // Before it counts as intact: an index that says so is written after these were synced.
+                self.later.note_file(&path);
+            }
             let now = Stat::of_itself(&path).at("look at", &path)?;
             if now.is_same_but_for_ctime(&stat) {
                 self.verified.note(object, now);
             }
             renamed.push(path);
         }
-        sync_parents(renamed.iter().map(PathBuf::as_path))?;
+        if durable == Durable::Now {
+            sync_parents(renamed.iter().map(PathBuf::as_path))?;
+        }
         crash::point("objects published");
         Ok(())
     }

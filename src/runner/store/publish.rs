@@ -15,11 +15,9 @@ use tempfile::TempPath;
 
 use super::answer::is_refusal;
 use super::error::{At, Error};
+use super::later::{Durable, SYNC_ONE_BY_ONE};
 use super::{Store, crash, strange};
 
-/// With more files than this, one sync of the whole file system is faster than one per file. On ext4, a thousand files of 4 KiB
-/// took 3.4 s one by one and 0.1 s together; eight took about the same either way.
-const SYNC_ONE_BY_ONE: usize = 8;
 /// A file in `tmp/` that hasn't changed for this long isn't work in progress.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 /// For files of other machines, whose processes can't be checked. A month is longer than any job may run.
@@ -38,6 +36,12 @@ impl Store {
     /// Removes a folder of the store with its contents; nothing if it is missing. It is renamed first, so that a kill can't leave
     /// half of it under its name.
     pub(super) fn remove_at_once(&self, folder: &Path) -> Result<(), Error> {
+        match fs::remove_dir(folder) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            // It isn't empty.
+            Err(_) => {}
+        }
         // Without creating a folder to move it into: a full disk may have no room for one.
         let away = self.temporary(|builder, tmp| builder.make_in(tmp, |new| fs::rename(folder, new)));
         match away {
@@ -57,27 +61,49 @@ impl Store {
 
     /// Publishes one staged file at `destination`, replacing what is there.
     pub(super) fn publish_file(&self, staged: TempPath, destination: &Path) -> Result<(), Error> {
+        self.publish_file_by(staged, destination, Durable::Now)
+    }
+
+    pub(super) fn publish_file_by(&self, staged: TempPath, destination: &Path, durable: Durable) -> Result<(), Error> {
         crash::point("staged");
-        sync_files(&[&*staged])?;
+        if durable == Durable::Now {
+            sync_files(&[&*staged])?;
+        }
         crash::point("synced");
-        self.ensure_parent(destination)?;
         let staged = match staged.persist(destination) {
             // A rename replaces anything but a folder.
             Err(error) if error.error.kind() == ErrorKind::IsADirectory => {
                 self.quarantine(destination)?;
                 error.path.persist(destination)
             }
+            Err(error) if is_without_parent(&error.error) => {
+                self.ensure_parent(destination, durable)?;
+                error.path.persist(destination)
+            }
             result => result,
         };
         staged.map_err(|error| error.error).at("publish", destination)?;
         crash::point("renamed");
-        sync_parents([destination])
+        match durable {
+            Durable::Now => sync_parents([destination]),
+            Durable::Soon => {
+                self.later.note_file(destination);
+                Ok(())
+            }
+        }
     }
 
     /// Creates the parent folder of `path`, and makes its name durable if it is new.
-    pub(super) fn ensure_parent(&self, path: &Path) -> Result<(), Error> {
+    pub(super) fn ensure_parent(&self, path: &Path, durable: Durable) -> Result<(), Error> {
         let Some(parent) = path.parent() else { return Ok(()) };
+        if parent.is_dir() {
+            return Ok(());
+        }
         match fs::create_dir(parent) {
+            Ok(()) if durable == Durable::Soon => {
+                self.later.note_folder(parent);
+                Ok(())
+            }
             Ok(()) => sync_parents([parent]),
             Err(error) if error.kind() == ErrorKind::AlreadyExists && parent.is_dir() => Ok(()),
             Err(_) => strange::make_folder(&self.root, parent).at("make", parent),
@@ -104,6 +130,11 @@ impl Store {
         }
         Ok(swept)
     }
+}
+
+/// Whether a rename failed because there is no folder for the new name, or something else in its place.
+pub(super) fn is_without_parent(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 fn is_abandoned(name: &str, age: Duration) -> bool {

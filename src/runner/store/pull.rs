@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use super::error::Error;
+use super::later::Durable;
 use super::objects::{Failed, Staged};
 use super::signature::{Vouched, vouched};
 use super::trace::{Found, decode};
@@ -194,7 +195,7 @@ impl Store {
             self.upstreams.at_once(|| objects.par_iter().map(|object| self.stage_pulled(*object)).collect());
         let staged: Vec<Staged> = staged.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
         let count = staged.len();
-        self.publish_objects(staged)?;
+        self.publish_objects(staged, Durable::Now)?;
         Ok(count)
     }
 

@@ -44,6 +44,31 @@ impl Store {
         let items = self.verified_layout(artifact)?;
         // Two runs of one pipeline with different values have the same destinations.
         let _alone = self.lease_place(destination)?;
+        self.restore_items(artifact, items, destination, placement)
+    }
+
+    /// The same for a destination that the caller has claimed for writing ([`Store::try_claim`]), which excludes more than the lease that
+    /// this otherwise takes.
+    ///
+    /// # Errors
+    /// Those of [`Store::restore`].
+    pub fn restore_claimed(
+        &self,
+        artifact: &Artifact,
+        destination: &Path,
+        placement: Placement,
+    ) -> Result<Restored, Error> {
+        let items = self.verified_layout(artifact)?;
+        self.restore_items(artifact, items, destination, placement)
+    }
+
+    fn restore_items(
+        &self,
+        artifact: &Artifact,
+        items: Vec<Item>,
+        destination: &Path,
+        placement: Placement,
+    ) -> Result<Restored, Error> {
         let present = self.look(artifact, &items, destination, placement)?;
         let (stats, set_aside) = match present {
             Some(Present { is_right: true, stats, .. }) => (stats, None),

@@ -11,6 +11,7 @@ use std::path::Path;
 use super::Store;
 use super::answer::is_lack_of_room;
 use super::error::{At, Error};
+use super::later::Durable;
 use crate::plain;
 
 /// What is at the path of a record.
@@ -111,10 +112,11 @@ impl Store {
     /// # Errors
     /// [`Error::Io`].
     pub fn prepare(&self, path: &Path) -> Result<(), Error> {
-        self.ensure_parent(path)?;
         match path.symlink_metadata() {
-            Ok(found) if !found.is_file() => self.quarantine(path),
-            _ => Ok(()),
+            Ok(found) if found.is_file() => Ok(()),
+            Ok(_) => self.quarantine(path),
+            // Its folder may be missing.
+            Err(_) => self.ensure_parent(path, Durable::Now),
         }
     }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Store;
 use super::artifact::Artifact;
 use super::error::{At, Error};
+use super::later::Durable;
 use super::signature::Signed;
 use super::stat::now_ns;
 use super::strange::names;
@@ -237,12 +238,20 @@ impl Store {
     /// # Errors
     /// [`Error::Io`].
     pub fn publish(&self, trace: &Trace, listings: &[FileDigest]) -> Result<(), Error> {
+        self.publish_by(trace, listings, Durable::Now)
+    }
+
+    /// The same, durable now or soon.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn publish_by(&self, trace: &Trace, listings: &[FileDigest], durable: Durable) -> Result<(), Error> {
         self.note_in_use(trace.key);
         self.note_push(trace.key, listings)?;
         let bytes = trace.encode();
         // A record is never to be seen without its signature.
         self.sign(trace.key, Digest::of(&bytes))?;
-        self.publish_file(self.stage_bytes(&bytes)?, &self.trace_path(trace.key))
+        self.publish_file_by(self.stage_bytes(&bytes)?, &self.trace_path(trace.key), durable)
     }
 
     /// Notes that the result of `key` was used: gc goes by the modification time of the trace, and by the list of each run in

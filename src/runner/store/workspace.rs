@@ -109,7 +109,11 @@ impl Store {
                     let list = in_use::list_of(&running, &run);
                     let in_use = InUse::at(list.clone());
                     let _ = self.at_work.set(AtWork { root: root.clone(), folder, run, in_use });
-                    return Ok(Visit { lease, _claims: claim::Folder::of(root), _used: in_use::List(list) });
+                    return Ok(Visit {
+                        lease,
+                        _claims: claim::Folder::of(root, self.claims.clone()),
+                        _used: in_use::List(list),
+                    });
                 }
                 Attempt::Busy(_) => {}
             }

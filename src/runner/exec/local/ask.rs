@@ -5,7 +5,7 @@
 
 use std::io::{Read, Seek, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -63,12 +63,13 @@ fn ask<T: DeserializeOwned>(
     // A file: a second pipe would need a second reader.
     let mut said = tempfile::tempfile().map_err(no_start)?;
     let mut prepared = Prepared::new(worker);
-    prepared.command().stdout(Stdio::piped()).stderr(said.try_clone().map_err(no_start)?);
+    prepared.pipe_stdout();
+    prepared.stderr_to(said.try_clone().map_err(no_start)?);
     surroundings::settle(prepared.command(), None, None);
     arguments(prepared.command());
     let control = Control::default();
     let answer = || {
-        let mut process = Process::start(&mut prepared, None)?;
+        let mut process = Process::start(prepared, None)?;
         control.attach(process.handle());
         let mut text = Vec::new();
         let read = process.take_stdout().expect("standard output is piped").read_to_end(&mut text);

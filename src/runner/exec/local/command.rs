@@ -14,15 +14,16 @@ use super::{open_log, show};
 /// Starts it; all it prints goes to the log.
 pub(super) fn start(program: &Program, start: &Start<'_>) -> Result<Process, Failure> {
     let [name, arguments @ ..] = &program.arguments[..] else { return Err(Failure::new("the command is empty")) };
-    let mut prepared = Prepared::new(name);
+    let mut prepared = Prepared::bare(name);
     let command = prepared.command();
-    command.args(arguments).current_dir(&program.folder).env_clear();
+    command.args(arguments).current_dir(&program.folder);
     command.envs(program.variables(|name| std::env::var_os(name)));
     show(&program.gpus, command);
     let log = open_log(start)?;
     let both = log.try_clone().map_err(|error| Failure::new(format!("failed to write the log: {error}")))?;
-    command.stdout(both).stderr(log);
-    Process::start(&mut prepared, Some(start.belongings)).map_err(|error| not_started(name, &error))
+    prepared.stdout_to(both);
+    prepared.stderr_to(log);
+    Process::start(prepared, Some(start.belongings)).map_err(|error| not_started(name, &error))
 }
 
 fn not_started(program: &str, error: &io::Error) -> Failure {

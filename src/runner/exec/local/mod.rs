@@ -4,6 +4,7 @@
 
 pub mod ask;
 mod command;
+mod descriptors;
 mod installed;
 pub mod itself;
 mod no_start;
@@ -29,7 +30,7 @@ pub use worker::find_worker;
 
 use running::Running;
 
-/// The first argument of a supervisor; the job's program and its arguments follow.
+/// The first argument of a supervisor.
 const SUPERVISE: &str = "--supervise-job";
 /// The first argument of a process of this program that performs a job; the job's file follows.
 const PERFORM: &str = "--perform-itself";

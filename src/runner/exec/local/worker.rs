@@ -6,7 +6,6 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use super::super::executor::Start;
 use super::super::job::Job;
@@ -26,7 +25,9 @@ pub(super) fn start(job: &Job, gpus: &Visible, start: &Start<'_>) -> Result<Proc
     let log = open_log(start)?;
     note_withheld(&log);
     let mut prepared = Prepared::new(&worker.program);
-    prepared.command().args(worker.argument).arg(job_file).stdout(Stdio::piped()).stderr(log);
+    prepared.command().args(worker.argument).arg(job_file);
+    prepared.pipe_stdout();
+    prepared.stderr_to(log);
     let set = job.instruction_set.as_deref().and_then(instruction_set::find);
     surroundings::settle(prepared.command(), Some(job.threads), set);
     if job.kind == PREDICT {
@@ -34,7 +35,7 @@ pub(super) fn start(job: &Job, gpus: &Visible, start: &Start<'_>) -> Result<Proc
         prepared.command().env("OMP_WAIT_POLICY", "passive");
     }
     show(gpus, prepared.command());
-    Process::start(&mut prepared, Some(start.belongings)).map_err(|error| no_start::refused(&worker.program, &error))
+    Process::start(prepared, Some(start.belongings)).map_err(|error| no_start::refused(&worker.program, &error))
 }
 
 /// A program that performs a job, and its first argument.

@@ -4,12 +4,13 @@
 //! suspicious.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use crate::digest::Key;
 use crate::exec::executor::Start;
 use crate::exec::{Failure, Finished};
 use crate::store::tree::{Links, Shape, Tree};
-use crate::store::{Store, Take};
+use crate::store::{Durable, Store, Take};
 
 use super::super::aside::Aside;
 use super::super::failure::failed;
@@ -25,13 +26,16 @@ impl Order {
         &mut self,
         context: &Context<'_>,
         start: &Start<'_>,
+        began: Instant,
+        resumes: bool,
     ) -> Result<(Finished, Stored), Failure> {
         let Context { store, control, tell, .. } = *context;
+        let durable = |order: &Order| order.durable(began, resumes, context.executor.is_batch());
         let mut first: Option<Disturbed> = None;
         loop {
             self.guard.set()?;
             self.trust_slot(store, tell)?;
-            let disturbed = match self.perform_in_place(context, start, first.as_ref())? {
+            let disturbed = match self.perform_in_place(context, start, first.as_ref(), &durable)? {
                 Ok(stored) => {
                     self.tell_of_links_that_lead_out(tell);
                     return Ok(stored);
@@ -95,10 +99,11 @@ impl Order {
         context: &Context<'_>,
         start: &Start<'_>,
         before: Option<&Disturbed>,
+        durable: &dyn Fn(&Order) -> Durable,
     ) -> Result<Result<(Finished, Stored), Touched>, Failure> {
         let Context { store, tell, .. } = *context;
         let aside = Aside::make(store, self)?;
-        let collect = |finished| Ok(Ok((finished, self.collect(store, &self.root, Take::Copy)?)));
+        let collect = |finished| Ok(Ok((finished, self.collect(store, &self.root, Take::Copy, durable(self))?)));
         let result = self.run(context, start).and_then(|finished| match self.guard.since() {
             Since::Untouched => collect(finished),
             Since::Touched(now) if before.is_some_and(|before| before.explains(&now)) => collect(finished),

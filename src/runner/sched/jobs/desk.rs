@@ -14,6 +14,8 @@ use super::super::failure::{failed, io_failure};
 
 /// A job's folder.
 pub(super) enum Desk<'a> {
+    /// A command on this machine needs none; in place of it, its resume slot.
+    Unneeded(PathBuf),
     /// Removed with this value.
     Temporary(TempDir),
     /// Kept until it is cleared.
@@ -37,6 +39,7 @@ impl<'a> Desk<'a> {
     /// Its path.
     pub(super) fn path(&self) -> &Path {
         match self {
+            Desk::Unneeded(slot) => slot,
             Desk::Temporary(folder) => folder.path(),
             Desk::Kept(folder) => folder.path(),
         }
@@ -59,7 +62,7 @@ impl<'a> Desk<'a> {
     pub(super) fn take(&self) -> Take {
         match self {
             Desk::Temporary(_) => Take::Move,
-            Desk::Kept(_) => Take::Copy,
+            Desk::Unneeded(_) | Desk::Kept(_) => Take::Copy,
         }
     }
 }
