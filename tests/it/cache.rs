@@ -157,6 +157,13 @@ fn runs_and_gcs_that_go_on_at_once_leave_every_output_right() {
     let space = pair();
     space.edit("p.toml", "tr a-z A-Z < words.txt", "cat words.txt | tr a-z A-Z");
     let stop = space.path("stop");
+    /// Also where an assertion fails: else the other thread would go on forever.
+    struct Stop<'a>(&'a Path);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            let _ = fs::write(self.0, "");
+        }
+    }
     std::thread::scope(|scope| {
         let gc = scope.spawn(|| {
             let mut rounds = 0;
@@ -167,6 +174,7 @@ fn runs_and_gcs_that_go_on_at_once_leave_every_output_right() {
             }
             rounds
         });
+        let stopping = Stop(&stop);
         for round in 0..12 {
             // Each content comes three times, so that what gc takes was wanted again.
             let word = ["x", "y", "z", "w"][round % 4];
@@ -177,7 +185,7 @@ fn runs_and_gcs_that_go_on_at_once_leave_every_output_right() {
             space.outcomes();
             assert_eq!(space.read("first.txt"), format!("{}\n", word.to_uppercase()));
         }
-        space.write("stop", "");
+        drop(stopping);
         assert!(gc.join().unwrap() > 0);
     });
     let verify = space.intrada("cache verify p.toml");

@@ -1,13 +1,15 @@
 //! Creates a cache folder, and removes it again if nothing was stored.
 //!
 //! Knows no key. A command that is refused (a stage that doesn't exist, a missing input) leaves nothing behind: a cache
-//! that it created is removed on closing if it is empty. What other processes have put there meanwhile stays.
+//! that it created is removed on closing if it is empty. What other processes have put there meanwhile stays, and so does all of it
+//! while another process has it open: each holds a shared lock of the cache folder itself, and who removes it an exclusive one.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Access as Rights;
+use rustix::fs::{Access as Rights, FlockOperation, flock};
 
 use super::error::{At, Error};
 use super::stat::Stat;
@@ -28,6 +30,8 @@ pub(super) struct Made {
     identity: Option<(u64, u64)>,
     folders: Vec<PathBuf>,
     files: Vec<PathBuf>,
+    /// The locked root. `None` before, and on file systems without locks of folders.
+    presence: Option<File>,
 }
 
 fn identity(root: &Path) -> Option<(u64, u64)> {
@@ -37,12 +41,32 @@ fn identity(root: &Path) -> Option<(u64, u64)> {
 impl Made {
     /// Nothing yet, for the store at `root`.
     pub(super) fn of(root: &Path) -> Made {
-        Made { root: root.to_owned(), identity: None, folders: Vec::new(), files: Vec::new() }
+        Made { root: root.to_owned(), identity: None, folders: Vec::new(), files: Vec::new(), presence: None }
+    }
+
+    /// Creates those of the folders that are missing, and keeps other processes from removing them.
+    pub(super) fn make_and_stay(root: &Path, folders: &[&str]) -> Result<Made, Error> {
+        let mut made = Made::of(root);
+        loop {
+            for folder in folders {
+                made.make_writable(root, &root.join(folder))?;
+            }
+            let presence = File::open(root).at("open", root)?;
+            if flock(&presence, FlockOperation::LockShared).is_err() {
+                return Ok(made);
+            }
+            // Who made the cache may have removed it, or parts of it, before the lock was ours.
+            let locked = presence.metadata().ok().map(|of| (of.dev(), of.ino()));
+            if locked == identity(root) && folders.iter().all(|folder| root.join(folder).is_dir()) {
+                made.presence = Some(presence);
+                return Ok(made);
+            }
+        }
     }
 
     /// Creates `folder` of the store at `root` if it is missing. Done at the start, as a run that couldn't store its
     /// results would have computed them in vain.
-    pub(super) fn make_writable(&mut self, root: &Path, folder: &Path) -> Result<(), Error> {
+    fn make_writable(&mut self, root: &Path, folder: &Path) -> Result<(), Error> {
         let is_allowed = || rustix::fs::access(folder, Rights::WRITE_OK | Rights::EXEC_OK).map_err(io::Error::from);
         if folder.is_dir() && is_allowed().is_ok() {
             return Ok(());
@@ -96,7 +120,11 @@ impl Drop for Made {
     fn drop(&mut self) {
         // A cache that existed before stays, even if parts of it were recreated.
         let is_new = ["objects", "workspaces"].iter().all(|part| self.folders.contains(&self.root.join(part)));
-        if !is_new || self.identity != identity(&self.root) || !self.is_empty().unwrap_or(false) {
+        if !is_new || self.identity != identity(&self.root) {
+            return;
+        }
+        let is_alone = |root: &File| flock(root, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if !self.presence.as_ref().is_none_or(is_alone) || !self.is_empty().unwrap_or(false) {
             return;
         }
         for name in names(&self.root.join("workspaces")).unwrap_or_default() {
@@ -130,6 +158,7 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use super::super::FOLDERS;
     use super::*;
 
     #[test]
@@ -160,6 +189,24 @@ mod tests {
         drop(visit);
         drop(second);
         assert!(cache.join("version").exists(), "who found it there doesn't take it away");
+    }
+
+    #[test]
+    fn a_cache_that_others_open_while_it_is_removed_is_there_for_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = dir.path().join("cache");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let store = Store::open(&cache).unwrap();
+                        assert!(FOLDERS.iter().all(|folder| cache.join(folder).is_dir()) && !store.was_deleted());
+                        assert!(cache.join("version").is_file());
+                        store.stage_bytes(b"x").unwrap();
+                    }
+                });
+            }
+        });
     }
 
     #[test]

@@ -180,11 +180,10 @@ impl Store {
     pub fn open_as(root: &Path, stands: Stands) -> Result<Store, Error> {
         refuse_somebody_s_folder(root)?;
         // Before anything is created: a newer layout may give these names another meaning.
+        read_version(root)?;
+        let made = Made::make_and_stay(root, &FOLDERS)?;
+        // Again: who had made the cache may have removed it in between.
         let version = read_version(root)?;
-        let mut made = Made::of(root);
-        for folder in FOLDERS {
-            made.make_writable(root, &root.join(folder))?;
-        }
         let mut store = Store { made, ..Store::at(root, false)? };
         let (locking, noted) = choice::of_cache(&store.root)?;
         store.locking = locking;
