@@ -302,16 +302,17 @@ fn gradients(
     if let Some((target, images_t)) = adapted {
         // G on unlabelled images. A D stands still, so that it gets no gradient from G's loss.
         let logits_t = players.forward(images_t, by.draw(Pass::Target)).logits;
+        let maps_t = players.discriminators.as_ref().map(|d| d.maps(&logits_t));
         let mut on_target = Vec::new();
         if let Some(weights) = terms.entropy {
             let ent = logits_t.adapted(weights).map(|z| entropy_loss(&softmax(z)));
             on_target.push(ent.weighted(weights));
             losses.extend(ent.named([Loss::EntAux, Loss::EntMain]));
         }
-        if let Some(d) = &players.discriminators {
+        if let Some((d, maps)) = players.discriminators.as_ref().zip(maps_t.as_ref()) {
             // Equation (3), or (6): to pass the maps off as source.
             d.train(false);
-            let adv = d.judge(&logits_t, Domain::Source).map_err(too_small(target))?;
+            let adv = d.judge(maps, Domain::Source).map_err(too_small(target))?;
             on_target.push(adv.weighted(d.adversary.weights));
             losses.extend(adv.named([Loss::AdvAux, Loss::AdvMain]));
         }
@@ -319,14 +320,14 @@ fn gradients(
 
         // D on both, with G cut off: equation (3), or (6), each side halved. Before the passes of self-training, so that these maps
         // needn't be kept; it moves nothing that they see.
-        if let Some(d) = &players.discriminators {
+        if let Some((d, maps_t)) = players.discriminators.as_ref().zip(maps_t) {
             d.train(true);
             let sides = [
-                (&logits_s, Domain::Source, source, [Loss::DAuxS, Loss::DMainS]),
-                (&logits_t, Domain::Target, target, [Loss::DAuxT, Loss::DMainT]),
+                (d.maps(&logits_s.map(Tensor::detach)), Domain::Source, source, [Loss::DAuxS, Loss::DMainS]),
+                (maps_t.map(Tensor::detach), Domain::Target, target, [Loss::DAuxT, Loss::DMainT]),
             ];
-            for (logits, domain, batch, names) in sides {
-                let loss = d.judge(&logits.map(Tensor::detach), domain).map_err(too_small(batch))?;
+            for (maps, domain, batch, names) in sides {
+                let loss = d.judge(&maps, domain).map_err(too_small(batch))?;
                 let loss = loss.map(|loss| loss * 0.5);
                 loss.weighted(LevelWeights { main: 1.0, aux: 1.0 }).backward();
                 losses.extend(loss.named(names));

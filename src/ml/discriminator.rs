@@ -5,10 +5,11 @@
 //! `equations::domain_loss`. Keys as in the released AdvEnt code, a `Sequential` in which every second entry is an
 //! activation: `{0,2,4,6,8}.{weight,bias}`. AdaptSegNet's has the same layers under other names; its files are read too.
 use intrada_data::input_file::InputFile;
+use intrada_shim::elementwise::leaky_relu_;
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint::{self, CheckpointError, Restored, Rule};
-use crate::layer::{Conv, Geometry, Scope, as_kind};
+use crate::layer::{Conv, Geometry, Scope};
 use crate::network::{Parameter, RateGroup};
 
 /// A smaller map has no pixel left after five halvings.
@@ -35,7 +36,6 @@ pub struct Discriminator {
     name: String,
     scope: Scope,
     convs: Vec<Conv>,
-    slope: Tensor,
 }
 
 impl Discriminator {
@@ -50,8 +50,7 @@ impl Discriminator {
             Conv::new(&mut scope, &format!("{name}.{}", 2 * i), channels, geometry, true, RateGroup::Body)
         };
         let convs = channels.into_iter().enumerate().map(conv).collect();
-        let slope = Tensor::full([1], SLOPE, (kind, device));
-        Discriminator { name: name.to_owned(), scope, convs, slope }
+        Discriminator { name: name.to_owned(), scope, convs }
     }
 
     /// Map N×C×H×W → logits N×1×⌊H/32⌋×⌊W/32⌋, halved with rounding down five times.
@@ -65,9 +64,7 @@ impl Discriminator {
             return Err(MapTooSmall { width, height });
         }
         let (last, inner) = self.convs.split_last().expect("there are five");
-        // tch's leaky_relu has no slope; a parametric one with a constant parameter is the same function.
-        let slope = as_kind(&self.slope, map.kind());
-        let x = inner.iter().fold(map.shallow_clone(), |x, conv| conv.forward(&x).prelu(&slope));
+        let x = inner.iter().fold(map.shallow_clone(), |x, conv| leaky_relu_(conv.forward(&x), SLOPE));
         Ok(last.forward(&x))
     }
 
@@ -163,13 +160,6 @@ mod tests {
         }
         let error = d.forward(&map(31, 40)).unwrap_err();
         assert_eq!(error, MapTooSmall { width: 40, height: 31 });
-    }
-
-    #[test]
-    fn below_zero_the_activation_has_slope_one_fifth() {
-        let x = Tensor::from_slice(&[-2f32, 0.0, 3.0]).view([1, 1, 1, 3]);
-        let y: Vec<f32> = x.prelu(&discriminator(2, 4).slope).flatten(0, -1).try_into().unwrap();
-        assert_eq!(y, [-0.4, 0.0, 3.0]);
     }
 
     #[test]

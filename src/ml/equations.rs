@@ -5,6 +5,8 @@
 //! no weights of losses, no optimiser.
 //!
 //! Shapes: N images, C classes, H×W pixels. `p` is a softmax over C, N×C×H×W. Losses are means, without dimensions.
+use intrada_shim::elementwise::information;
+use intrada_shim::upsample::bilinear;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 
@@ -38,7 +40,7 @@ pub enum Alignment {
 
 /// Logits N×C×h×w to height × width, bilinear. Always before softmax, so that losses and maps are taken at the image's size.
 pub fn upsample(logits: &Tensor, [height, width]: [i64; 2], alignment: Alignment) -> Tensor {
-    logits.upsample_bilinear2d([height, width], alignment == Alignment::Corners, None, None)
+    bilinear(logits, [height, width], alignment == Alignment::Corners)
 }
 
 /// P: class probabilities, N×C×H×W, from logits of the same shape.
@@ -127,7 +129,7 @@ pub fn feature_distance(ours: &Tensor, theirs: &Tensor, cells: &Tensor) -> Optio
 /// This map of all classes, not its sum, is what the discriminator sees in the released code (AdvEnt, arXiv 1811.12833,
 /// equation 4). Its unit is the entropy of the uniform distribution over C classes.
 pub fn weighted_self_information(p: &Tensor) -> Tensor {
-    -(p * (p + EPSILON).log2()) / classes(p).log2()
+    information(p, EPSILON, classes(p).log2())
 }
 
 /// Equation (2): the entropy of each pixel, N×H×W, in 0..=1 (1 = all C classes alike).
@@ -139,7 +141,7 @@ pub fn entropy_map(p: &Tensor) -> Tensor {
 pub fn entropy_loss(p: &Tensor) -> Tensor {
     let [images, _, height, width] = shape(p);
     let pixels = (images * height * width) as f64;
-    -(p * (p + EPSILON).log2()).sum(None::<Kind>) / (pixels * classes(p).log2())
+    information(p, EPSILON, 1.0).sum(None::<Kind>) / (pixels * classes(p).log2())
 }
 
 /// How far a discriminator's output is from a domain.

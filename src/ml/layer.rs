@@ -233,6 +233,14 @@ impl Conv {
         let (weight, bias) = (as_kind(&self.weight, x.kind()), self.bias.as_ref().map(|bias| as_kind(bias, x.kind())));
         convolution(x, &weight, bias.as_ref(), self.geometry)
     }
+
+    /// A 1×1 convolution without bias of `count` maps of equally many channels, concatenated, as one linear layer for each of them: it
+    /// gives the sum of theirs.
+    pub(crate) fn parts(&self, count: i64) -> Vec<Linear> {
+        assert!(self.geometry.kernel == 1 && self.bias.is_none(), "only a matrix has parts");
+        let parts = self.weight.flatten(1, 3).chunk(count, 1);
+        parts.into_iter().map(|weight| Linear { weight, bias: None }).collect()
+    }
 }
 
 /// The form that is quickest on this device.
@@ -263,6 +271,13 @@ impl Linear {
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         let bias = self.bias.as_ref().map(|bias| as_kind(bias, x.kind()));
         x.linear(&as_kind(&self.weight, x.kind()), bias.as_ref())
+    }
+
+    /// This layer and one without bias after it, as one.
+    pub(crate) fn then(&self, next: &Linear) -> Linear {
+        assert!(next.bias.is_none(), "it would have to be added");
+        let bias = self.bias.as_ref().map(|bias| next.weight.mv(bias));
+        Linear { weight: next.weight.matmul(&self.weight), bias }
     }
 
     /// On the channels of a map: N×d×h×w → N×e×h×w.
@@ -325,6 +340,12 @@ impl DropPath {
 pub(crate) fn resized_like(map: &Tensor, other: &Tensor) -> Tensor {
     let size = [other.size()[2], other.size()[3]];
     if map.size()[2..] == size { map.shallow_clone() } else { upsample(map, size, Alignment::Edges) }
+}
+
+/// The sum of maps, each interpolated to the size of the first.
+pub(crate) fn sum_on_first(maps: impl IntoIterator<Item = Tensor>) -> Tensor {
+    let sum = maps.into_iter().reduce(|sum, map| &sum + resized_like(&map, &sum));
+    sum.expect("there is a first map")
 }
 
 /// Layer normalisation over the last dimension, `prefix.{weight,bias}`.

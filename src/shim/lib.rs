@@ -1,6 +1,6 @@
-//! Functions of libtorch that tch lacks: fused steps of optimisers, autocast, a backward pass of our own, and what a GPU may round.
+//! Functions of libtorch that tch lacks: fused steps of optimisers, autocast, backward passes of our own, and what a GPU may round.
 //!
-//! The C++ side is shim.cpp and convolution.cpp. Tensors are tch's; whose they are and when a function is called is the caller's. It knows no network, no
+//! The C++ side is shim.cpp for single calls, and a file beside each module of the same name. Tensors are tch's; whose they are and when a function is called is the caller's. It knows no network, no
 //! loss and no job.
 #![warn(missing_docs)]
 
@@ -11,7 +11,9 @@ use torch_sys::C_tensor;
 
 mod autocast;
 pub mod convolution;
+pub mod elementwise;
 pub mod fused;
+pub mod upsample;
 
 pub use autocast::Autocast;
 

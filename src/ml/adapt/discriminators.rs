@@ -77,19 +77,28 @@ impl Discriminators {
         Ok(())
     }
 
-    /// Their losses on the maps of logits N×C×H×W against one domain, on the levels that have a discriminator.
-    pub(super) fn judge(&self, logits: &Levels, domain: Domain) -> Result<Levels, MapTooSmall> {
+    /// What they see of logits N×C×H×W, on the levels that have a discriminator.
+    pub(super) fn maps(&self, logits: &Levels) -> Levels {
+        let aux = logits.aux.as_ref().filter(|_| self.aux.is_some()).map(Tensor::shallow_clone);
         let _autocast = self.precision.autocast(logits.main.device());
-        let judge = |trained: &Trained, logits: &Tensor| {
+        Levels { aux, main: logits.main.shallow_clone() }.map(|logits| {
             let map = match self.adversary.map {
                 Map::WeightedSelfInformation => weighted_self_information(&softmax(logits)),
                 Map::Probabilities => softmax(logits),
             };
-            let output = trained.discriminator.forward(&as_kind(&map, self.precision.kind()))?;
+            as_kind(&map, self.precision.kind())
+        })
+    }
+
+    /// Their losses on [`Discriminators::maps`] against one domain.
+    pub(super) fn judge(&self, maps: &Levels, domain: Domain) -> Result<Levels, MapTooSmall> {
+        let _autocast = self.precision.autocast(maps.main.device());
+        let judge = |trained: &Trained, map: &Tensor| {
+            let output = trained.discriminator.forward(map)?;
             Ok(domain_loss(&as_kind(&output, self.precision.kind()), domain, self.adversary.gan))
         };
-        let aux = self.aux.as_ref().zip(logits.aux.as_ref()).map(|(trained, z)| judge(trained, z)).transpose()?;
-        Ok(Levels { aux, main: judge(&self.main, &logits.main)? })
+        let aux = self.aux.as_ref().zip(maps.aux.as_ref()).map(|(trained, map)| judge(trained, map)).transpose()?;
+        Ok(Levels { aux, main: judge(&self.main, &maps.main)? })
     }
 
     /// Whether backward passes compute their own gradients.

@@ -8,7 +8,7 @@
 use tch::Tensor;
 
 use crate::draws::Draw;
-use crate::layer::{BatchNorm, Conv, Dropout, First, Geometry, Layer, Scope, resized_like};
+use crate::layer::{BatchNorm, Conv, Dropout, First, Geometry, Layer, Scope, sum_on_first};
 use crate::network::{RateGroup, Statistics};
 
 use super::mit::Size;
@@ -44,11 +44,17 @@ impl MmsegHead {
     }
 
     /// The stages' maps, finest first → N×C×h×w on the finest grid.
+    ///
+    /// Interpolation and 1×1 convolution are linear. So each map goes through its part of the last convolution while it is still coarse,
+    /// and the sum of the interpolated results is the convolution of the concatenated maps.
     pub(crate) fn forward(&self, maps: &[Tensor], statistics: Statistics, draw: Option<Draw>) -> Tensor {
-        let through = |x: &Tensor, layer: &(Conv, BatchNorm)| layer.forward(x, statistics).relu();
-        let one = |(map, layer): (&Tensor, &(Conv, BatchNorm))| resized_like(&through(map, layer), &maps[0]);
-        let levels: Vec<Tensor> = maps.iter().zip(&self.projections).map(one).collect();
-        let fused = through(&Tensor::cat(&levels, 1), &self.fuse);
+        let (conv, norm) = &self.fuse;
+        let layers = self.projections.iter().zip(conv.parts(4));
+        let each = maps
+            .iter()
+            .zip(layers)
+            .map(|(map, (projection, part))| part.forward_map(&projection.forward(map, statistics).relu()));
+        let fused = norm.forward(&sum_on_first(each), statistics).relu();
         self.classify.forward(&self.dropout.forward(fused, draw))
     }
 }

@@ -83,7 +83,7 @@ impl SegFormer {
     /// A network with random weights.
     pub fn new(size: Size, classes: i64, choice: Choice, seed: u64, device: Device, kind: Kind) -> SegFormer {
         let Choice { head, drop_path, dropout } = choice;
-        let mut scope = Scope::new(seed, kind, device);
+        let mut scope = Scope::new(seed, kind, device).channels_last();
         let backbone = MixTransformer::new(&mut scope, "backbone", size, drop_path);
         let prefix = "decode_head";
         let head = match head {

@@ -8,7 +8,7 @@
 use tch::Tensor;
 
 use crate::draws::Draw;
-use crate::layer::{BatchNorm, Conv, Dropout, First, Geometry, Layer, Linear, Scope, resized_like};
+use crate::layer::{BatchNorm, Conv, Dropout, First, Geometry, Linear, Scope, sum_on_first};
 use crate::network::{RateGroup, Statistics};
 
 use super::mit::Size;
@@ -62,11 +62,16 @@ impl SegFormerHead {
     }
 
     /// The stages' maps, finest first → N×C×h×w on the finest grid.
+    ///
+    /// Projection, interpolation and 1×1 convolution are all linear. So each stage's map goes through the product of its projection and its
+    /// part of the convolution while it is still coarse, and the sum of the interpolated results is the convolution of the
+    /// concatenated maps: with a tenth of the multiplications.
     pub(crate) fn forward(&self, maps: &[Tensor], statistics: Statistics, draw: Option<Draw>) -> Tensor {
-        let one = |(map, projection): (&Tensor, &Linear)| resized_like(&projection.forward_map(map), &maps[0]);
-        let mut levels: Vec<Tensor> = maps.iter().zip(&self.projections).map(one).collect();
-        levels.reverse();
-        let fused = self.fuse.forward(&Tensor::cat(&levels, 1), statistics).relu();
+        let (conv, norm) = &self.fuse;
+        // The coarsest map comes first in the concatenation.
+        let layers = self.projections.iter().zip(conv.parts(4).into_iter().rev());
+        let each = maps.iter().zip(layers).map(|(map, (projection, part))| projection.then(&part).forward_map(map));
+        let fused = norm.forward(&sum_on_first(each), statistics).relu();
         self.classify.forward(&self.dropout.forward(fused, draw))
     }
 }

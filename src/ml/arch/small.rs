@@ -8,6 +8,7 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::draws::Draw;
+use crate::equations::{Alignment, upsample};
 use crate::layer::{Conv, Geometry, GroupNorm, Scope};
 use crate::network::{Logits, Network, Parameter, RateGroup, Statistics};
 
@@ -53,7 +54,7 @@ impl Network for Small {
         let deep = self.encoder[4..].iter().fold(middle.shallow_clone(), |x, layer| layer.forward(&x));
         let size = half.size();
         let features = deep.shallow_clone(); // N×32×H/4×W/4
-        let deep = deep.upsample_bilinear2d([size[2], size[3]], true, None, None); // N×32×H/2×W/2
+        let deep = upsample(&deep, [size[2], size[3]], Alignment::Corners); // N×32×H/2×W/2
         let fused = self.fuse.forward(&Tensor::cat(&[half, deep], 1)); // N×16×H/2×W/2
         let aux = self.aux.as_ref().map(|aux| aux.forward(&middle));
         Logits { aux, main: self.main.forward(&fused), features }
@@ -94,7 +95,7 @@ impl Layer {
     }
 
     fn forward(&self, x: &Tensor) -> Tensor {
-        self.norm.forward(&self.conv.forward(x)).relu()
+        self.norm.forward(&self.conv.forward(x)).relu_()
     }
 }
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The same measurement as steps.rs, in eager PyTorch: steps.py METHOD THREADS REPEATS.
+"""The same measurement as steps.rs, in eager PyTorch: steps.py METHOD THREADS REPEATS [NETWORK].
 
 SegFormer-B1 is that of `transformers`; losses, mixing, colours, blur, masks and the teacher are written anew.
 
-    pip install torch==2.11.0 transformers==5.24.0
+    pip install torch==2.11.0 transformers==5.24.0        # transformers only for segformer-b1
 """
 import copy
 import math
@@ -16,19 +16,20 @@ import time
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
-CLASSES, SIDE, BATCH = 19, 256, 2
+NETWORK = sys.argv[4] if len(sys.argv) > 4 else "segformer-b1"
+CLASSES, SIZE, BATCH, WIDTH = {"segformer-b1": (19, (256, 256), 2, 64), "small": (8, (64, 128), 4, 16)}[NETWORK]
 THINGS = torch.tensor([6, 7, *range(11, 19)])
 MEAN = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
 STD = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
 
 
-class Student(nn.Module):
+class SegFormer(nn.Module):
     """Logits at the image's size, and the deepest map."""
 
     def __init__(self):
         super().__init__()
+        from transformers import SegformerConfig, SegformerForSemanticSegmentation
         config = SegformerConfig(
             hidden_sizes=[64, 128, 320, 512], depths=[2, 2, 2, 2], decoder_hidden_size=256, num_labels=CLASSES,
         )
@@ -40,10 +41,38 @@ class Student(nn.Module):
         return F.interpolate(logits, size=x.shape[2:], mode="bilinear", align_corners=False), maps[-1]
 
 
+def layer(input, output, stride=1, dilation=1, kernel=3):
+    padding = dilation * (kernel // 2)
+    conv = nn.Conv2d(input, output, kernel, stride, padding, dilation, bias=False)
+    return nn.Sequential(conv, nn.GroupNorm(8, output), nn.ReLU(inplace=True))
+
+
+class Small(nn.Module):
+    """As SegFormer above."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(layer(3, 16, 2), layer(16, 16))
+        self.quarter = nn.Sequential(layer(16, 32, 2), layer(32, 32, dilation=2), layer(32, 32, dilation=4),
+                                     layer(32, 32, dilation=2))
+        self.fuse = layer(48, 16, kernel=1)
+        self.main = nn.Conv2d(16, CLASSES, 3, padding=1)
+
+    def forward(self, x):
+        half = self.stem(x)
+        deep = self.quarter(half)
+        up = F.interpolate(deep, size=half.shape[2:], mode="bilinear", align_corners=True)
+        logits = self.main(self.fuse(torch.cat([half, up], 1)))
+        return F.interpolate(logits, size=x.shape[2:], mode="bilinear", align_corners=True), deep
+
+
+Student = {"segformer-b1": SegFormer, "small": Small}[NETWORK]
+
+
 class Discriminator(nn.Sequential):
     def __init__(self):
         layers, inside = [], CLASSES
-        for width in (64, 128, 256, 512):
+        for width in (WIDTH, 2 * WIDTH, 4 * WIDTH, 8 * WIDTH):
             layers += [nn.Conv2d(inside, width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
             inside = width
         super().__init__(*layers, nn.Conv2d(inside, 1, 4, 2, 1))
@@ -173,17 +202,17 @@ class Training:
             images, mixed_labels, mixed_weights = (torch.stack(part) for part in zip(*mixed))
             cross_entropy(self.student(strong(images))[0], mixed_labels, mixed_weights).backward()
             if self.method == "mic":
-                keep = (torch.rand(BATCH, 1, SIDE // 32, SIDE // 32) > 0.7).float()
-                images = strong(target) * F.interpolate(keep, size=(SIDE, SIDE), mode="nearest")
+                keep = (torch.rand(BATCH, 1, SIZE[0] // 32, SIZE[1] // 32) > 0.7).float()
+                images = strong(target) * F.interpolate(keep, size=SIZE, mode="nearest")
                 cross_entropy(self.student(images)[0], pseudo, weights).backward()
         self.optimizer.step()
         self.k += 1
 
 
 def noise():
-    images = [torch.rand(BATCH, 3, SIDE, SIDE) * 4 - 2 for _ in range(2)]
+    images = [torch.rand(BATCH, 3, *SIZE) * 4 - 2 for _ in range(2)]
     blocks = torch.randint(CLASSES, (BATCH, 1, 8, 8)).float()
-    return images[0], F.interpolate(blocks, size=(SIDE, SIDE), mode="nearest")[:, 0].long(), images[1]
+    return images[0], F.interpolate(blocks, size=SIZE, mode="nearest")[:, 0].long(), images[1]
 
 
 def main():
@@ -196,7 +225,7 @@ def main():
         times.append((time.process_time() - cpu, time.perf_counter() - wall))
     cpu, wall = (statistics.median(t[i] for t in times[1:]) for i in (0, 1))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"pytorch {method:<12} cpu {cpu:7.3f} s  wall {wall:7.3f} s  peak {peak:6.0f} MiB")
+    print(f"pytorch {method:<12} cpu {cpu:7.4f} s  wall {wall:7.4f} s  peak {peak:6.0f} MiB")
 
 
 main()

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""The same two measurements as throughput.rs, in eager PyTorch: throughput.py THREADS REPEATS.
+"""The same two measurements as throughput.rs, in eager PyTorch: throughput.py THREADS REPEATS [WHAT [PRECISION]].
 
 DeepLab-v2 on ResNet-101 as AdvEnt builds it (stride on the 1x1, layers 3 and 4 dilated, two heads), written anew.
 """
+import contextlib
 import math
+import resource
 import statistics
 import sys
 import time
@@ -13,6 +15,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 CLASSES = 19
+WHAT, PRECISION = [*sys.argv[3:], *["", "float32"][len(sys.argv[3:]):]][:2]
 
 
 def frozen(channels):
@@ -105,7 +108,18 @@ def training(net, repeats):
     g = torch.optim.SGD([{"params": body, "lr": 2.5e-4}, {"params": heads, "lr": 2.5e-3}], momentum=0.9, weight_decay=5e-4)
     ds = [discriminator(), discriminator()]
     opts = [torch.optim.Adam(d.parameters(), 1e-4, (0.9, 0.99)) for d in ds]
-    up = lambda z: F.interpolate(z, (256, 512), mode="bilinear", align_corners=True)
+    up = lambda z: F.interpolate(z.float(), (256, 512), mode="bilinear", align_corners=True)
+    rounded = PRECISION == "bfloat16"
+    autocast = lambda: torch.autocast("cpu", torch.bfloat16) if rounded else contextlib.nullcontext()
+
+    def seen(d, z):
+        with autocast():
+            return d(information(z)).float()
+
+    def logits_of(image):
+        with autocast():
+            return net(image)
+
     for _ in range(repeats + 1):
         cpu, wall = time.process_time(), time.perf_counter()
         image_s, image_t = (torch.rand(1, 3, 256, 512) * 255 - 116 for _ in range(2))
@@ -114,15 +128,15 @@ def training(net, repeats):
             optimizer.zero_grad()
         for d in ds:
             d.requires_grad_(False)
-        source = [up(z) for z in net(image_s)]
+        source = [up(z) for z in logits_of(image_s)]
         (0.1 * F.cross_entropy(source[0], label) + F.cross_entropy(source[1], label)).backward()
-        target = [up(z) for z in net(image_t)]
-        sum(w * bce(d(information(z)), 0.0) for w, d, z in zip((2e-4, 1e-3), ds, target)).backward()
+        target = [up(z) for z in logits_of(image_t)]
+        sum(w * bce(seen(d, z), 0.0) for w, d, z in zip((2e-4, 1e-3), ds, target)).backward()
         for d in ds:
             d.requires_grad_(True)
         for logits, domain in ((source, 0.0), (target, 1.0)):
             for d, z in zip(ds, logits):
-                (bce(d(information(z.detach())), domain) / 2).backward()
+                (bce(seen(d, z.detach()), domain) / 2).backward()
         for optimizer in (g, *opts):
             optimizer.step()
         yield time.process_time() - cpu, time.perf_counter() - wall
@@ -130,12 +144,14 @@ def training(net, repeats):
 
 def report(what, times):
     cpu, wall = (statistics.median(t[i] for t in times[1:]) for i in (0, 1))
-    print(f"pytorch  {what:<20}  cpu {cpu:7.3f} s  wall {wall:7.3f} s", flush=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"pytorch  {what:<20}  cpu {cpu:7.3f} s  wall {wall:7.3f} s  peak {peak:6.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":
     threads, repeats = int(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(threads)
     net = DeepLab()
-    report("inference 1024x512", list(inference(net, repeats)))
-    report("advent step 512x256", list(training(net, repeats)))
+    for what, measure in (("inference 1024x512", inference), ("advent step 512x256", training)):
+        if WHAT in what:
+            report(what, list(measure(net, repeats)))

@@ -1,0 +1,121 @@
+// Bilinear interpolation whose backward pass is ours, for upsample.rs, which says why.
+#include "guarded.h"
+#include "widest.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/upsample_bilinear2d.h>
+#include <ATen/ops/upsample_bilinear2d_backward.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <vector>
+
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// Where an index of the larger side lies on the smaller: between two of its indices, with a weight each.
+template <typename T> struct Place {
+  int64_t before, after;
+  T of_before, of_after;
+};
+
+// As ATen's area_pixel_compute_source_index and guard_index_and_lambda.
+template <typename T> std::vector<Place<T>> places(int64_t small, int64_t large, bool corners) {
+  auto divided = [](int64_t a, int64_t b) { return b > 0 ? static_cast<T>(a) / static_cast<T>(b) : T(0); };
+  T scale = corners ? divided(small - 1, large - 1) : divided(small, large);
+  std::vector<Place<T>> all(large);
+  for (int64_t i = 0; i < large; ++i) {
+    T at = corners ? scale * i : std::max(T(0), scale * (i + T(0.5)) - T(0.5));
+    auto before = std::min(static_cast<int64_t>(at), small - 1);
+    T of_after = std::min(std::max(at - before, T(0)), T(1));
+    all[i] = {before, before + (before < small - 1), T(1) - of_after, of_after};
+  }
+  return all;
+}
+
+// Adds a row of the gradient to the two rows that it was made of.
+WIDEST void spread(const float *row, float *before, float *after, float of_before, float of_after, int64_t width) {
+  for (int64_t x = 0; x < width; ++x) {
+    before[x] += of_before * row[x];
+    after[x] += of_after * row[x];
+  }
+}
+WIDEST void spread(const double *row, double *before, double *after, double of_before, double of_after, int64_t width) {
+  for (int64_t x = 0; x < width; ++x) {
+    before[x] += of_before * row[x];
+    after[x] += of_after * row[x];
+  }
+}
+
+// Rows first, a row of a channel at a time and many numbers at once; then, of each row of the smaller map, once, columns.
+template <typename T> void planes(const T *large, T *small, int64_t count, at::IntArrayRef from, at::IntArrayRef to, bool corners) {
+  auto height = from[0], width = from[1], rows = to[0], columns = to[1];
+  auto down = places<T>(height, rows, corners), along = places<T>(width, columns, corners);
+  at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+    std::vector<T> two(2 * columns);
+    for (int64_t plane = begin; plane < end; ++plane) {
+      auto *result = small + plane * height * width;
+      std::fill(result, result + height * width, T(0));
+      std::fill(two.begin(), two.end(), T(0));
+      T *here = two.data(), *next = here + columns;
+      int64_t row = 0;
+      // The row `row` is complete.
+      auto finish = [&] {
+        auto *line = result + row * width;
+        for (int64_t x = 0; x < columns; ++x) {
+          line[along[x].before] += along[x].of_before * here[x];
+          line[along[x].after] += along[x].of_after * here[x];
+        }
+        std::fill(here, here + columns, T(0));
+        std::swap(here, next);
+        ++row;
+      };
+      for (int64_t y = 0; y < rows; ++y) {
+        while (row < down[y].before)
+          finish();
+        auto *after = down[y].after > row ? next : here;
+        spread(large + (plane * rows + y) * columns, here, after, down[y].of_before, down[y].of_after, columns);
+      }
+      while (row < height)
+        finish();
+    }
+  });
+}
+
+struct Upsample : torch::autograd::Function<Upsample> {
+  static Tensor forward(AutogradContext *context, const Tensor &x, int64_t height, int64_t width, bool corners) {
+    context->saved_data["size"] = x.sizes().vec();
+    context->saved_data["corners"] = corners;
+    return at::upsample_bilinear2d(x, {height, width}, corners);
+  }
+
+  static variable_list backward(AutogradContext *context, variable_list gradients) {
+    auto size = context->saved_data["size"].toIntVector();
+    auto corners = context->saved_data["corners"].toBool();
+    const auto &given = gradients[0];
+    auto to = given.sizes().slice(2);
+    auto is_known = given.is_cpu() && (given.scalar_type() == at::kFloat || given.scalar_type() == at::kDouble);
+    // ATen's own is quick where channels are adjacent.
+    if (!is_known || given.is_contiguous(at::MemoryFormat::ChannelsLast) && !given.is_contiguous())
+      return {at::upsample_bilinear2d_backward(given, to, size, corners), Tensor(), Tensor(), Tensor()};
+    auto gradient = given.contiguous();
+    auto result = at::empty(size, gradient.options());
+    auto from = at::IntArrayRef(size).slice(2);
+    auto count = size[0] * size[1];
+    if (gradient.scalar_type() == at::kFloat)
+      planes(gradient.const_data_ptr<float>(), result.mutable_data_ptr<float>(), count, from, to, corners);
+    else
+      planes(gradient.const_data_ptr<double>(), result.mutable_data_ptr<double>(), count, from, to, corners);
+    return {result, Tensor(), Tensor(), Tensor()};
+  }
+};
+
+} // namespace
+
+extern "C" char *intrada_shim_upsample(const Tensor *x, int64_t height, int64_t width, bool corners, Tensor **result) {
+  return guarded([&] { *result = new Tensor(Upsample::apply(*x, height, width, corners)); });
+}
