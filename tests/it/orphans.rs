@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::pipelines::{Pipeline, training};
-use crate::space::processes::{children, is_alive, kill};
+use crate::space::processes::{children, is_alive, kill, stop};
 use crate::space::waiting::{wait_for, wait_until};
 use crate::space::{Ran, Space};
 
@@ -80,7 +80,7 @@ fn supervisor(run: &Child) -> u32 {
 
 /// Runner and supervisor, so that neither of them cleans up.
 fn kill_both(run: &mut Child) {
-    assert!(kill(run.id(), "-STOP"));
+    assert!(stop(run.id()));
     assert!(kill(supervisor(run), "-KILL"));
     run.kill().unwrap();
     run.wait().unwrap();
@@ -249,7 +249,7 @@ fn a_stopped_supervisor_of_a_killed_runner_is_not_waited_for() {
     for (way, space) in ways().filter(|(way, _)| *way != "bare") {
         let (mut run, tool) = begun(&space);
         let supervisor = supervisor(&run);
-        assert!(kill(supervisor, "-STOP"));
+        assert!(stop(supervisor));
         run.kill().unwrap();
         run.wait().unwrap();
         let ran = publishes_what_is_new(way, &space);
@@ -267,7 +267,7 @@ fn a_stopped_run_is_no_killed_one_and_nothing_of_it_is_ended() {
     let space = space("sh tool.sh");
     let (mut run, tool) = begun(&space);
     let supervisor = supervisor(&run);
-    assert!(kill(supervisor, "-STOP") && kill(run.id(), "-STOP"));
+    assert!(stop(supervisor) && stop(run.id()));
     let mut next = space.command("p.toml").stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let mut said = BufReader::new(next.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(said.any(|line| line.contains("waiting")));

@@ -41,6 +41,17 @@ pub fn kill(pid: u32, signal: &str) -> bool {
     command.args([signal, &pid.to_string()]).stderr(std::process::Stdio::null()).status().unwrap().success()
 }
 
+/// Stops a process and waits until each of its threads stands still: before that, one may do what the others are kept from. `false`: it had
+/// ended before.
+pub fn stop(pid: u32) -> bool {
+    let is_sent = kill(pid, "-STOP");
+    super::waiting::wait_until(&format!("the stop of process {pid}"), || {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        threads.filter_map(|thread| state_in(&thread.path())).all(|(state, _)| matches!(state, 'T' | 't' | 'Z' | 'X'))
+    });
+    is_sent
+}
+
 /// Whatever computes a workspace's stage, stopped: it can't end before the test has done to it what it means to do, however slow
 /// the machine is.
 pub struct Held(Vec<u32>);
@@ -56,7 +67,7 @@ pub fn hold_workers(of: &Path) -> Held {
         let line = String::from_utf8_lossy(&read("cmdline")).into_owned();
         read("comm").starts_with(b"intrada-worker") && line.contains(&*of.to_string_lossy())
     };
-    let held: Vec<u32> = pids.filter(is_worker).filter(|pid| kill(*pid, "-STOP")).collect();
+    let held: Vec<u32> = pids.filter(is_worker).filter(|pid| stop(*pid)).collect();
     assert!(!held.is_empty(), "no worker computes a stage in {}", of.display());
     Held(held)
 }
@@ -85,9 +96,14 @@ fn has_pending_signal(pid: u32) -> bool {
     waiting.flat_map(|line| line.chars().skip("SigPnd:".len())).any(|digit| digit.is_ascii_hexdigit() && digit != '0')
 }
 
-/// The state's letter and the parent. The name before them may hold blanks and brackets, so they are looked for behind it.
+/// The state's letter and the parent.
 fn state(pid: u32) -> Option<(char, u32)> {
-    let stat = std::fs::read_to_string(PathBuf::from(format!("/proc/{pid}/stat"))).ok()?;
+    state_in(&PathBuf::from(format!("/proc/{pid}")))
+}
+
+/// Of a process or a thread by its folder in `/proc`. The name before them may hold blanks and brackets, so they are looked for behind it.
+fn state_in(folder: &Path) -> Option<(char, u32)> {
+    let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
     let mut words = stat.rsplit(')').next()?.split_whitespace();
     Some((words.next()?.chars().next()?, words.next()?.parse().ok()?))
 }
