@@ -336,9 +336,7 @@ mod tests {
     fn a_jpeg_is_read_whatever_its_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("picture.png");
-        image::RgbImage::from_pixel(16, 8, image::Rgb([200, 40, 90]))
-            .save_with_format(&path, image::ImageFormat::Jpeg)
-            .unwrap();
+        std::fs::write(&path, intrada_picture::jpeg(&[200, 40, 90].repeat(16 * 8), [16, 8], 90)).unwrap();
         let picture = photograph(&path).unwrap();
         assert_eq!(picture.size(), [16, 8]);
         let pixel = picture.at(7, 4);

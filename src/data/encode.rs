@@ -38,12 +38,8 @@ pub fn jpeg(image: &Rgb) -> Vec<u8> {
 
 /// The same in another quality, 1 to 100.
 pub fn jpeg_of(image: &Rgb, quality: u8) -> Vec<u8> {
-    let [width, height] = image.size().map(|side| u32::try_from(side).expect("a photograph's sides fit 31 bits"));
-    let mut bytes = Vec::new();
-    let mut encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality);
-    let done = encoder.encode(image.bytes(), width, height, image::ExtendedColorType::Rgb8);
-    done.expect("writing to memory does not fail, and no side of a photograph exceeds JPEG's 65,535");
-    bytes
+    let size = image.size().map(|side| u32::try_from(side).expect("a photograph's sides fit 31 bits"));
+    intrada_picture::jpeg(image.bytes(), size, quality)
 }
 
 /// Writes a file, creating missing parent folders.

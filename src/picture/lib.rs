@@ -12,6 +12,7 @@ mod chunks;
 mod decode;
 mod decoded;
 mod directory;
+mod encode;
 mod exif;
 mod fit;
 mod markers;
@@ -26,6 +27,7 @@ use intrada_beginning::Beginning;
 use serde::{Deserialize, Serialize};
 
 pub use decode::{Dropped, Pixels, Reduced, photograph, reduced};
+pub use encode::jpeg;
 pub use fit::fitted;
 pub use orientation::Orientation;
 pub use palette::{Coloured, Palette, STRANGE_KEPT, Strange, painted};

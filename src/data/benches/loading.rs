@@ -105,19 +105,9 @@ fn write(folder: &Path) -> [PathBuf; 3] {
     file.set_depth(png::BitDepth::Eight);
     let picture = Rgb::new(width, height, bytes);
     file.write_header().and_then(|mut file| file.write_image_data(picture.bytes())).expect("a PNG can be written");
-    encode::write(&paths[1], &jpeg(&picture)).expect("a file can be written");
+    encode::write(&paths[1], &encode::jpeg_of(&picture, 98)).expect("a file can be written");
     encode::write(&paths[2], &encode::grey_png(&Index::new(width, height, classes))).expect("a file can be written");
     paths
-}
-
-/// Baseline, with colours at half the width, and as large as such photographs are.
-fn jpeg(picture: &Rgb) -> Vec<u8> {
-    let mut file = Vec::new();
-    let [width, height] = picture.size().map(|side| side as u32);
-    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut file, 98)
-        .encode(picture.bytes(), width, height, image::ExtendedColorType::Rgb8)
-        .expect("a JPEG can be written");
-    file
 }
 
 fn report<T>(what: &str, repeats: usize, work: impl Fn() -> T) {

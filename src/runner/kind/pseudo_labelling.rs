@@ -40,7 +40,7 @@ pub(super) const KIND: Kind = Kind {
     ]],
     exactly_one: &[],
     computes: false,
-    revised: &[(Only::with("keep"), 3)],
+    revised: &[(Only::with("keep"), 4)],
     classes: &[ClassFact::Colours],
     outputs: &[
         OutputSpec::folder("labels", OutputRole::Labels),
