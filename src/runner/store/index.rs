@@ -111,7 +111,8 @@ pub struct PlacedEntry {
 
 /// The name of a stage in the index, which serves all pipelines of the workspace.
 pub fn record_name(pipeline: &str, stage: &str) -> String {
-    format!("{pipeline}/{stage}")
+    // Of each stage, several times: `format!` takes several times as long.
+    [pipeline, "/", stage].concat()
 }
 
 impl StageRecord {
