@@ -71,8 +71,8 @@ impl Digest {
     /// Calls this with its 64 hexadecimal digits.
     pub fn with_digits<T>(&self, take: impl FnOnce(&str) -> T) -> T {
         let mut text = [0; 64];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
-            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        for (pair, byte) in text.as_chunks_mut().0.iter_mut().zip(self.0) {
+            *pair = PAIRS[usize::from(byte)];
         }
         take(std::str::from_utf8(&text).expect("digits are ASCII"))
     }
@@ -123,7 +123,17 @@ impl Pieces {
     }
 }
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// The two digits of each byte.
+const PAIRS: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -300,6 +310,13 @@ mod tests {
         assert_eq!("12".parse::<Digest>(), Err(NotADigest));
         assert_eq!("g".repeat(64).parse::<Digest>(), Err(NotADigest));
         assert_eq!(digest.to_string().to_uppercase().parse::<Digest>(), Err(NotADigest));
+    }
+
+    #[test]
+    fn each_byte_has_its_two_digits() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(Digest([byte; 32]).to_string(), format!("{byte:02x}").repeat(32));
+        }
     }
 
     #[test]

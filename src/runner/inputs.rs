@@ -11,17 +11,20 @@
 
 pub mod listing;
 pub mod seen;
+mod walk;
 pub mod way;
 
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use intrada_picture::Facts;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+use rustix::fs::{Mode, OFlags};
 
 use crate::by_name;
 use crate::digest::{Digest, FileDigest};
@@ -30,9 +33,10 @@ use crate::pipeline::nearest;
 use crate::plain;
 use crate::store::index::{FileRecord, Files, LabelValues};
 use crate::store::stat::{Stat, now_ns};
-use crate::store::tree::{Behind, Leaf, Links, Shape, Skips, Tree, Visitor, WalkError};
+use crate::store::tree::{Behind, Links, Shape, Skips, Tree, WalkError};
 use crate::store::{Artifact, Kind};
 use seen::{Seen, SeenFolder};
+use walk::Within;
 
 /// How many names of a folder an error message lists.
 const NAMES_SHOWN: usize = 8;
@@ -294,10 +298,14 @@ impl Inputs {
     }
 
     fn folder(&self, path: &Path) -> Result<Source, Error> {
-        let tree = survey(&by_name::join(&self.root, path), &self.cache)
-            .map_err(|error| Error::from(error).relative_to(&self.root))?;
+        let top = by_name::join(&self.root, path);
+        let tree = survey(&top, &self.cache).map_err(|error| Error::from(error).relative_to(&self.root))?;
         let names = tree.names();
-        let artifact = tree.fold(self).map_err(|error| error.relative_to(&self.root))?;
+        let artifact = match rustix::fs::open(&top, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(open) => tree.fold(&Within { inputs: self, top: &top, open }),
+            Err(_) => tree.fold(self),
+        };
+        let artifact = artifact.map_err(|error| error.relative_to(&self.root))?;
         let records = self.read();
         let files = names.iter().filter(|(_, shape)| shape.is_file()).filter_map(|(name, _)| {
             let file = by_name::join(path, name);
@@ -442,6 +450,11 @@ impl Look {
         let taken_at_ns = now_ns();
         Stat::of(path).map(|stat| Look { taken_at_ns, stat })
     }
+
+    fn below(folder: &OwnedFd, path: &Path) -> io::Result<Look> {
+        let taken_at_ns = now_ns();
+        Stat::below(folder, path).map(|stat| Look { taken_at_ns, stat })
+    }
 }
 
 /// The digest of a file's content, the number of bytes read, and its stat afterwards. One that has grown has another size than was
@@ -450,22 +463,6 @@ fn read_once(path: &Path) -> io::Result<(Digest, u64, Stat)> {
     let (file, metadata) = plain::open_file(path)?;
     let (digest, size) = Digest::of_open_file(&file, metadata.len())?;
     Ok((digest, size, Stat::from(&file.metadata()?)))
-}
-
-impl Visitor for Inputs {
-    type Error = Error;
-
-    fn file(&self, path: &Path) -> Result<Leaf, Error> {
-        let relative = by_name::below(path, &self.root).unwrap_or(path);
-        let unreadable = |source| Error::Unreadable { path: relative.to_owned(), source };
-        let look = Look::at(path).map_err(unreadable)?;
-        let FileRecord { digest, stat, .. } = self.record(relative, look)?;
-        Ok(Leaf { object: digest, executable: stat.is_executable(), size: stat.size })
-    }
-
-    fn bytes(&self, _path: &Path, bytes: &[u8]) -> Result<FileDigest, Error> {
-        Ok(FileDigest(Digest::of(bytes)))
-    }
 }
 
 /// A source and its state when it was digested.

@@ -440,3 +440,26 @@ fn what_a_run_answers_goes_to_stdout_and_what_it_says_on_the_way_to_stderr() {
     assert!(ran.stderr.contains("ran        a") && !ran.stderr.contains("Finished"), "{}", ran.stderr);
     assert_eq!(space.intrada("run p.toml --quiet").stdout, "");
 }
+
+#[test]
+fn a_touched_file_is_read_once_though_nothing_has_to_run() {
+    let space = chain();
+    space.outcomes();
+    let index = || {
+        let files = crate::space::files(&space.path("cache/workspaces"));
+        let index = files.iter().find(|path| path.ends_with("index")).unwrap();
+        std::fs::read(index).unwrap()
+    };
+    let before = index();
+    let hour = std::time::Duration::from_secs(3600);
+    let file = std::fs::File::open(space.path("words.txt")).unwrap();
+    file.set_modified(std::time::SystemTime::now() - hour).unwrap();
+    // Longer than a tick of the clock: before that, a file is read again each time.
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    let nothing = ["counted:up-to-date", "sorted:up-to-date", "upper:up-to-date"];
+    assert_eq!(space.outcomes(), nothing);
+    let after = index();
+    assert!(before != after, "what was read is kept");
+    assert_eq!(space.outcomes(), nothing);
+    assert!(after == index(), "and not read again");
+}

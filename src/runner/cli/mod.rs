@@ -32,6 +32,7 @@ mod label;
 mod lineage;
 mod log;
 mod meant;
+mod memory;
 mod open;
 mod place;
 mod plan;
@@ -233,6 +234,7 @@ fn act() -> ExitCode {
     if let Some(status) = node::answer_batch_system() {
         return status;
     }
+    memory::take_large_pages();
     completions::answer_shell();
     // At a file size limit (`ulimit -f`) the write then fails with an error that names the file, instead of killing the process.
     // Child processes don't inherit this handler.

@@ -19,6 +19,7 @@ use super::source::{Sources, Span};
 use super::stages::{StageTable, StageTables, read_stages};
 use super::value::Value;
 use super::{Dataset, DatasetId, Format, Pipeline, Stage};
+use crate::by_name;
 use crate::kind::Runs;
 use crate::kind::classes::{self, SCENES};
 
@@ -225,8 +226,8 @@ fn check_own_file(file: &Path, root: &Path, stages: &[Stage], problems: &mut Vec
     let outputs = stages.iter().flat_map(|stage| &stage.outputs);
     // If the file is a link, its target can't be an output either.
     let real = std::fs::canonicalize(&file).unwrap_or_else(|_| file.clone());
-    let holds = |path: &Path| file.starts_with(path) || real.starts_with(path);
-    for output in outputs.filter(|output| holds(&root.join(&output.path))) {
+    let holds = |path: &Path| [&file, &real].into_iter().any(|file| by_name::below(file, path).is_some());
+    for output in outputs.filter(|output| holds(&by_name::join(root, &output.path))) {
         let title = format!("`{}` can't be an output: it is or contains this pipeline file", output.name);
         problems.push(Problem::error(title).at(output.span, ""));
     }

@@ -106,7 +106,7 @@ impl Resolver<'_> {
             ValueType::Path => building.input(key.name, self.path(typed.text()), typed.span),
             ValueType::Paths => {
                 for (i, (path, span)) in typed.texts().into_iter().enumerate() {
-                    building.input(&format!("{}[{i}]", key.name), self.path(path), span);
+                    building.input(&[key.name, "[", &i.to_string(), "]"].concat(), self.path(path), span);
                 }
             }
             ValueType::OutputPaths => {}

@@ -137,7 +137,7 @@ impl Keys {
                 let listing = artifact.filter(|artifact| artifact.kind == Kind::Folder).map(|artifact| artifact.object);
                 Ingredient {
                     digest,
-                    what: format!("{} of `{}`", stage.outputs[output as usize].name, stage.name),
+                    what: [&stage.outputs[output as usize].name, " of `", &stage.name, "`"].concat(),
                     listing,
                     options: self.behind(from, output).map(|behind| behind.options.clone()).unwrap_or_default(),
                     named: BTreeMap::new(),

@@ -162,7 +162,10 @@ fn try_weights(
     open: impl IntoIterator<Item = StageId>,
     is_in_place: &dyn Fn(StageId) -> bool,
 ) -> Result<Vec<Problem>, Problems> {
-    let open = open.into_iter();
+    let mut open = open.into_iter().peekable();
+    if open.peek().is_none() {
+        return Ok(Vec::new());
+    }
     let tried = if find_worker().is_ok() {
         weights::tried(&session.pipeline, open, is_in_place)
     } else {

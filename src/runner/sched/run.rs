@@ -467,7 +467,7 @@ impl Run<'_> {
 
     /// Cleans up and reports the end.
     pub(super) fn close(&mut self, totals: Totals) {
-        if self.changed || self.planner.has_read_files() {
+        if self.changed || self.planner.has_read_files() || self.session.is_unsaved() {
             self.save();
         }
         if let Err(error) = self.session.store.settle() {

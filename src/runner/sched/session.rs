@@ -272,6 +272,11 @@ impl Session {
         self.index.files = inputs.records();
     }
 
+    /// Whether the index on disk lacks something that this session has read or made.
+    pub(super) fn is_unsaved(&self) -> bool {
+        !(self.unsaved.stages.is_empty() && self.unsaved.files.is_empty())
+    }
+
     /// Signs off and closes the cache, in a program that ends: memory needn't be taken apart.
     pub fn end(self) {
         let Session { visit, store, pipeline, graph, index, history, .. } = self;

@@ -57,7 +57,8 @@ pub struct NotAListing;
 impl Listing {
     /// Sorts the entries of a folder. Their names must differ, as in any folder.
     pub fn new(mut entries: Vec<Entry>) -> Listing {
-        entries.sort_unstable_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+        // Those of a walk are sorted but for the folders among them, which this sort makes use of.
+        entries.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
         Listing(entries)
     }
 

@@ -6,10 +6,12 @@
 
 use std::fs::{File, FileTimes, Metadata};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::fs::AtFlags;
 use serde::{Deserialize, Serialize};
 
 use super::answer::is_refusal;
@@ -56,6 +58,22 @@ impl Stat {
     /// Errors of the file system.
     pub fn of_itself(path: &Path) -> io::Result<Stat> {
         path.symlink_metadata().map(|metadata| Stat::from(&metadata))
+    }
+
+    /// That of the target of a path below an open folder: a shorter way for the kernel than from the root of the file system.
+    ///
+    /// # Errors
+    /// Those of [`Stat::of`].
+    pub fn below(folder: impl AsFd, path: &Path) -> io::Result<Stat> {
+        let found = rustix::fs::statat(folder, path, AtFlags::empty())?;
+        Ok(Stat {
+            dev: found.st_dev as _,
+            ino: found.st_ino as _,
+            size: found.st_size as _,
+            mtime_ns: in_ns(found.st_mtime as _, found.st_mtime_nsec as _),
+            ctime_ns: in_ns(found.st_ctime as _, found.st_ctime_nsec as _),
+            mode: found.st_mode as _,
+        })
     }
 
     /// Whether it is a regular file.
@@ -115,16 +133,19 @@ impl Stat {
 
 impl From<&Metadata> for Stat {
     fn from(metadata: &Metadata) -> Stat {
-        let ns = |seconds: i64, ns: i64| seconds.saturating_mul(SECOND_NS).saturating_add(ns);
         Stat {
             dev: metadata.dev(),
             ino: metadata.ino(),
             size: metadata.size(),
-            mtime_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
-            ctime_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
+            mtime_ns: in_ns(metadata.mtime(), metadata.mtime_nsec()),
+            ctime_ns: in_ns(metadata.ctime(), metadata.ctime_nsec()),
             mode: metadata.mode(),
         }
     }
+}
+
+fn in_ns(seconds: i64, ns: i64) -> i64 {
+    seconds.saturating_mul(SECOND_NS).saturating_add(ns)
 }
 
 /// How long to wait until a further write to a file with this stat certainly shows in its stat.
@@ -174,6 +195,23 @@ pub(super) fn set_back_where_possible(path: &Path) -> io::Result<Stat> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_has_one_stat_on_whichever_way_it_is_looked_at() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = |name: &str| dir.path().join(name);
+        std::fs::create_dir(place("inner")).unwrap();
+        std::fs::write(place("inner/file"), "one").unwrap();
+        std::os::unix::fs::symlink("inner/file", place("link")).unwrap();
+        std::os::unix::fs::symlink("nowhere", place("dead")).unwrap();
+        let folder = File::open(dir.path()).unwrap();
+        for name in ["inner", "inner/file", "link"] {
+            assert_eq!(Stat::below(&folder, Path::new(name)).unwrap(), Stat::of(&place(name)).unwrap(), "{name}");
+        }
+        let error = |name: &str| Stat::below(&folder, Path::new(name)).unwrap_err().kind();
+        assert_eq!(["dead", "inner/none"].map(error), [io::ErrorKind::NotFound; 2]);
+        assert_eq!(error("link/in"), io::ErrorKind::NotADirectory);
+    }
 
     #[test]
     fn a_stat_taken_within_a_tick_of_the_last_write_is_not_settled() {

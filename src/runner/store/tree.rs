@@ -225,6 +225,7 @@ impl Tree {
     fn list(&mut self, folder: usize, links: Links<'_>) -> Result<(), WalkError> {
         let path = self.folders[folder].path.clone();
         let unreadable = |source| WalkError::Unreadable { path: path.clone(), source };
+        let before = self.leaves.len();
         for entry in fs::read_dir(&path).map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
             let kind = entry.file_type().map_err(unreadable)?;
@@ -247,6 +248,8 @@ impl Tree {
                 self.leaves.push(Found { folder, name, what: What::Special });
             }
         }
+        // Everything that is sorted later has the folders' contents as runs in it, so that this is most of all sorting.
+        self.leaves[before..].sort_unstable_by(|one, other| one.name.cmp(&other.name));
         Ok(())
     }
 
@@ -301,14 +304,14 @@ impl Tree {
     pub fn files(&self) -> Vec<PathBuf> {
         let is_file = |found: &&Found| matches!(found.what, What::File | What::Link { behind: Behind::File, .. });
         let mut files: Vec<PathBuf> = self.leaves.iter().filter(is_file).map(|found| self.place(found)).collect();
-        files.sort_unstable_by(|one, other| by_name::compare(one, other));
+        files.sort_by(|one, other| by_name::compare(one, other));
         files
     }
 
     /// Every name below the top with its type, in order.
     pub fn names(&self) -> Vec<(PathBuf, Shape)> {
         let mut names: Vec<(PathBuf, Shape)> = self.shapes().collect();
-        names.sort_unstable_by(|(one, _), (other, _)| by_name::compare(one, other));
+        names.sort_by(|(one, _), (other, _)| by_name::compare(one, other));
         names
     }
 
