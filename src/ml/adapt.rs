@@ -16,6 +16,7 @@ use tch::Tensor;
 
 use crate::checkpoint::{self, CheckpointError, Member, Restored};
 use crate::data::{Batch, Batches};
+use crate::device::onto;
 use crate::draws::{Draw, Pass};
 use crate::equations::{
     Domain, cross_entropy, cross_entropy_of_all, entropy_loss, feature_distance, label_cells, pseudo_labels, softmax,
@@ -29,6 +30,7 @@ mod error;
 mod levels;
 mod losses;
 mod players;
+mod readings;
 mod self_training;
 mod settings;
 mod slot;
@@ -48,7 +50,9 @@ pub use terms::{
 };
 
 use choices::Choices;
+use losses::Unread;
 use players::{Passed, Players};
+use readings::Readings;
 use self_training::{Changes, Labelled, Weighted};
 use slot::Slot;
 
@@ -124,10 +128,30 @@ pub struct Progress<'a> {
     pub done: u64,
     /// Iterations in all.
     pub total: u64,
-    /// This iteration's losses.
-    pub losses: &'a LossRow,
+    /// The losses that were read since the observer was last told: of this iteration and those before it, or none, as they are read
+    /// some iterations at a time.
+    pub losses: &'a [LossRow],
     /// Images that went through the network since this process began, source and target together.
     pub images: u64,
+}
+
+/// Who follows a run. A function is one that needs no losses at any particular time.
+pub trait Observer {
+    /// Whether it needs the losses of all iterations up to this one, which is done: to tell them, or because it is about to look at the
+    /// network, which must not be one that a loss that is no number has led to. A GPU is waited for then.
+    fn needs_losses(&mut self, progress: &Progress) -> bool {
+        let _ = progress;
+        false
+    }
+
+    /// Hears of every iteration.
+    fn hear(&mut self, progress: &Progress) -> Control;
+}
+
+impl<F: FnMut(&Progress) -> Control> Observer for F {
+    fn hear(&mut self, progress: &Progress) -> Control {
+        self(progress)
+    }
 }
 
 /// An observer's answer.
@@ -159,11 +183,7 @@ pub enum Outcome {
 ///
 /// # Errors
 /// See [`AdaptError`]. The slot then still holds the last checkpoint, from which a later call continues.
-pub fn adapt(
-    run: &Run,
-    settings: &Settings,
-    observer: &mut dyn FnMut(&Progress) -> Control,
-) -> Result<Outcome, AdaptError> {
+pub fn adapt(run: &Run, settings: &Settings, observer: &mut dyn Observer) -> Result<Outcome, AdaptError> {
     settings.check()?;
     let mut players = Players::new(run.network, run.companions, settings);
     if let Some(init) = &run.discriminator_init {
@@ -178,13 +198,14 @@ pub fn adapt(
     let mut source = (run.source)(begin)?;
     let mut target =
         if settings.terms.need_target() { Some((run.target.ok_or(AdaptError::NoTarget)?)(begin)?) } else { None };
-    let (mut images, mut before, mut last_save) = (0, None, Instant::now());
+    let (mut images, mut readings, mut last_save) = (0, Readings::default(), Instant::now());
     for iteration in begin..settings.iterations {
         let batches =
             source.next_batch().and_then(|batch| Ok((batch, target.as_mut().map(|t| t.next_batch()).transpose()?)));
         let (source, target) = match batches {
             Ok(batches) => batches,
             Err(source) => {
+                readings.read(&mut slot)?;
                 // All that was done so far came from what it should have come from. What can't be saved isn't the trouble.
                 if iteration > begin {
                     let _ = save(&mut slot, &players, iteration);
@@ -194,34 +215,40 @@ pub fn adapt(
         };
         images += source.images.size()[0] as u64 + target.as_ref().map_or(0, |batch| batch.images.size()[0] as u64);
         let by = Iteration { number: iteration, settings, normalization: &run.normalization, given: run.given };
-        let losses = gradients(&mut players, &by, &source, target.as_ref())?;
-        if let Some((loss, value)) = losses.not_finite() {
-            let before = before.map(Box::new);
-            return Err(AdaptError::LossNotFinite { iteration, loss, value, before, kept: slot.kept() });
+        match gradients(&mut players, &by, &source, target.as_ref()) {
+            Ok(losses) => readings.take(losses),
+            Err(error) => {
+                // Earlier trouble may be the cause.
+                readings.read(&mut slot)?;
+                return Err(error);
+            }
         }
         players.step(settings, iteration);
-        slot.append(&losses)?;
 
         let done = iteration + 1;
-        let progress = Progress { done, total: settings.iterations, losses: &losses, images };
-        let answer = observer(&progress);
-        if answer == Control::Abandon {
-            return Ok(Outcome::Interrupted { iteration: slot.kept().unwrap_or(0) });
-        }
-        let stop = answer == Control::Stop && done < settings.iterations;
-        let due = match settings.checkpoint_every {
-            _ if answer == Control::Save => true,
+        let (total, is_last) = (settings.iterations, done == settings.iterations);
+        let is_due = match settings.checkpoint_every {
             Some(every) => done.is_multiple_of(every),
             None => last_save.elapsed() >= CHECKPOINT_INTERVAL,
         };
-        if due || stop {
+        let is_asked = observer.needs_losses(&Progress { done, total, losses: &[], images });
+        if is_due || is_last || is_asked || readings.are_many() {
+            readings.read(&mut slot)?;
+        }
+        let answer = observer.hear(&Progress { done, total, losses: &readings.tell(), images });
+        if answer == Control::Abandon {
+            return Ok(Outcome::Interrupted { iteration: slot.kept().unwrap_or(0) });
+        }
+        let stop = answer == Control::Stop && !is_last;
+        if is_due || stop || answer == Control::Save {
+            // Before, as a checkpoint counts on the lines of the log, and must not hold what a loss that is no number has led to.
+            readings.read(&mut slot)?;
             save(&mut slot, &players, done)?;
             last_save = Instant::now();
         }
         if stop {
             return Ok(Outcome::Interrupted { iteration: done });
         }
-        before = Some(losses);
     }
     write_results(run, &players, &mut slot, settings.iterations)?;
     Ok(Outcome::Finished)
@@ -257,7 +284,7 @@ fn gradients(
     by: &Iteration,
     source: &Batch,
     target: Option<&Batch>,
-) -> Result<LossRow, AdaptError> {
+) -> Result<Unread, AdaptError> {
     let (iteration, settings, terms) = (by.number, by.settings, &by.settings.terms);
     let too_small = |batch: &Batch| {
         let names = batch.names.clone();
@@ -279,8 +306,8 @@ fn gradients(
         .as_ref()
         .ok_or_else(|| AdaptError::Unlabelled { iteration, name: source.names.first().cloned().unwrap_or_default() })?;
     // Once, as several passes see them.
-    let [images_s, labels] = [&source.images, given].map(|tensor| tensor.to_device(players.device()));
-    let images_t = target.map(|target| target.images.to_device(players.device()));
+    let [images_s, labels] = [&source.images, given].map(|tensor| onto(tensor, players.device()));
+    let images_t = target.map(|target| onto(&target.images, players.device()));
     let Passed { logits: logits_s, features } = players.forward(&images_s, by.draw(Pass::Source));
     let seg = logits_s.map(|z| match settings.mean {
         Mean::Labelled => cross_entropy(z, &labels),
@@ -290,7 +317,7 @@ fn gradients(
     losses.extend(seg.named([Loss::SegAux, Loss::SegMain]));
     if let Some(how) = &terms.feature_distance
         && let Some(distance) =
-            distance_of_things(players, how, (iteration, &source.names), (&images_s, &features, &labels))?
+            distance_of_things(players, how, (iteration, &source.names), (&images_s, &features, given))?
     {
         on_source.push(&distance * how.weight);
         losses.push((Loss::FeatureDistance, distance));
@@ -339,7 +366,7 @@ fn gradients(
     let asked = target.zip(images_t.as_ref()).filter(|_| terms.ask_teacher()).zip(terms.teacher);
     let of_target = asked.map(|((target, images), teacher)| {
         let logits = players.taught(images).expect("there is a teacher, as a term asks it");
-        let inside = target.inside.as_ref().map(|inside| inside.to_device(players.device()));
+        let inside = target.inside.as_ref().map(|inside| onto(inside, players.device()));
         (images, pseudo_labels(&logits, teacher.threshold, inside.as_ref()))
     });
     if let Some((images, pseudo)) = &of_target {
@@ -366,7 +393,7 @@ fn gradients(
         (loss.weighted(settings.segmentation) * how.weight).backward();
         losses.extend(loss.named([Loss::MaskedAux, Loss::MaskedMain]));
     }
-    Ok(LossRow::read(iteration, players.generator_rate(settings, iteration), &losses))
+    Ok(Unread::new(iteration, players.generator_rate(settings, iteration), &losses))
 }
 
 /// Of terms that share a forward pass, whose graph a backward pass frees.
@@ -376,7 +403,8 @@ fn backward_of_sum(terms: Vec<Tensor>) {
     }
 }
 
-/// The mean distance of the source's features from the reference's in cells of things; none if there is no such cell.
+/// The mean distance of the source's features from the reference's in cells of things; none if there is no such cell. Which cells
+/// show things is found on the host, where the labels come from.
 fn distance_of_things(
     players: &Players,
     how: &FeatureDistance,
@@ -390,7 +418,7 @@ fn distance_of_things(
     }
     let grid = [features.size()[2], features.size()[3]];
     let cells = label_cells(labels, grid, players.network().classes(), how.least);
-    let things = Tensor::isin(&cells, &Tensor::from_slice(&how.things).to_device(cells.device()), true, false);
+    let things = Tensor::isin(&cells, &Tensor::from_slice(&how.things), true, false);
     let reference = players.reference_features(images).expect("there is a reference, as a term needs it");
     Ok(feature_distance(features, &reference, &things))
 }

@@ -14,6 +14,7 @@ mod aspp;
 pub mod checkpoint;
 pub mod cpu;
 pub mod data;
+mod device;
 pub mod discriminator;
 pub mod draws;
 pub mod entropy_inference;
