@@ -23,6 +23,7 @@ use crate::equations::{
 };
 use crate::mix;
 use crate::network::{ImageTooSmall, Network, Normalization};
+use crate::operations;
 
 mod choices;
 mod discriminators;
@@ -133,6 +134,8 @@ pub struct Progress<'a> {
     pub losses: &'a [LossRow],
     /// Images that went through the network since this process began, source and target together.
     pub images: u64,
+    /// Floating-point operations of a step: those of the first one of this process, as [`operations`] counts them.
+    pub operations: u64,
 }
 
 /// Who follows a run. A function is one that needs no losses at any particular time.
@@ -199,6 +202,7 @@ pub fn adapt(run: &Run, settings: &Settings, observer: &mut dyn Observer) -> Res
     let mut target =
         if settings.terms.need_target() { Some((run.target.ok_or(AdaptError::NoTarget)?)(begin)?) } else { None };
     let (mut images, mut readings, mut last_save) = (0, Readings::default(), Instant::now());
+    let mut of_first = None;
     for iteration in begin..settings.iterations {
         let batches =
             source.next_batch().and_then(|batch| Ok((batch, target.as_mut().map(|t| t.next_batch()).transpose()?)));
@@ -215,7 +219,15 @@ pub fn adapt(run: &Run, settings: &Settings, observer: &mut dyn Observer) -> Res
         };
         images += source.images.size()[0] as u64 + target.as_ref().map_or(0, |batch| batch.images.size()[0] as u64);
         let by = Iteration { number: iteration, settings, normalization: &run.normalization, given: run.given };
-        match gradients(&mut players, &by, &source, target.as_ref()) {
+        let mut step = || gradients(&mut players, &by, &source, target.as_ref());
+        let result = if of_first.is_some() {
+            step()
+        } else {
+            let (result, count) = operations::counted(step);
+            of_first = Some(count);
+            result
+        };
+        match result {
             Ok(losses) => readings.take(losses),
             Err(error) => {
                 // Earlier trouble may be the cause.
@@ -227,15 +239,16 @@ pub fn adapt(run: &Run, settings: &Settings, observer: &mut dyn Observer) -> Res
 
         let done = iteration + 1;
         let (total, is_last) = (settings.iterations, done == settings.iterations);
+        let operations = of_first.unwrap_or(0);
         let is_due = match settings.checkpoint_every {
             Some(every) => done.is_multiple_of(every),
             None => last_save.elapsed() >= CHECKPOINT_INTERVAL,
         };
-        let is_asked = observer.needs_losses(&Progress { done, total, losses: &[], images });
+        let is_asked = observer.needs_losses(&Progress { done, total, losses: &[], images, operations });
         if is_due || is_last || is_asked || readings.are_many() {
             readings.read(&mut slot)?;
         }
-        let answer = observer.hear(&Progress { done, total, losses: &readings.tell(), images });
+        let answer = observer.hear(&Progress { done, total, losses: &readings.tell(), images, operations });
         if answer == Control::Abandon {
             return Ok(Outcome::Interrupted { iteration: slot.kept().unwrap_or(0) });
         }

@@ -27,6 +27,7 @@ mod layer;
 pub mod metrics;
 mod mix;
 pub mod network;
+pub mod operations;
 pub mod optim;
 mod pth;
 mod rows;

@@ -135,7 +135,7 @@ mod tests {
 
     /// A tenth of the iterations is done.
     fn first() -> Progress<'static> {
-        Progress { done: 3, total: 30, losses: &[], images: 0 }
+        Progress { done: 3, total: 30, losses: &[], images: 0, operations: 0 }
     }
 
     fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {

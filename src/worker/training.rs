@@ -35,6 +35,7 @@ use crate::device::{self, GpuKeys};
 use crate::labelled::{Labelled, LabelledKeys};
 use crate::measure::Subject;
 use crate::model::{Model, log_restored};
+use crate::pace::{self, Pace};
 use crate::snapshots::Snapshots;
 use crate::validation::Validation;
 
@@ -161,13 +162,16 @@ pub(crate) fn train(work: &Work, own: Vec<Source>, target: Option<&Source>) -> R
         failure: None,
     };
     let speaker = Speaker { last: None, first: true, work };
-    let mut watch = Watch { work, looks, speaker, course: Course::new(&work.job) };
+    let mut watch = Watch { work, looks, speaker, course: Course::new(&work.job), pace: Pace::new() };
     match adapt::adapt(&run, &settings, &mut watch).map_err(advised)? {
         Outcome::Interrupted { iteration } => match watch.looks.failure {
             None | Some(Failure::Interrupted { .. }) => Err(Failure::Interrupted { at: iteration }),
             Some(failed) => Err(failed),
         },
         Outcome::Finished => {
+            if let Some(words) = watch.pace.in_words(settings.precision, pace::card(device::of(&work.job)).as_deref()) {
+                log(&words);
+            }
             watch.looks.finish(&mut notes)?;
             let mut summary = format!("{} iterations", settings.iterations);
             if parameters.feature_distance && note_of_distance(work, settings.iterations, &mut notes)? == 0 {
@@ -453,6 +457,7 @@ struct Watch<'a> {
     looks: Looks<'a>,
     speaker: Speaker<'a>,
     course: Course<'a>,
+    pace: Pace,
 }
 
 impl Observer for Watch<'_> {
@@ -465,11 +470,14 @@ impl Observer for Watch<'_> {
             return self.looks.give_up(superseded());
         }
         self.course.hear(progress);
+        self.pace.hear(progress);
         let answer = self.speaker.hear(progress);
         let begun = std::time::Instant::now();
         // Also where it is asked to stop: a checkpoint must not pass over a look.
         let answer = self.looks.take(progress, answer);
-        self.course.leave_out(begun.elapsed());
+        let looked = begun.elapsed();
+        self.course.leave_out(looked);
+        self.pace.leave_out(looked);
         answer
     }
 }

@@ -483,6 +483,32 @@ fn a_loss_that_is_no_number_is_named_by_its_iteration_however_late_it_is_read_an
 }
 
 #[test]
+fn the_operations_of_a_step_are_those_of_its_passes_with_what_has_gradients() {
+    let of = |method| {
+        let mut operations = Vec::new();
+        let network = Small::new(CLASSES, true, 1, Device::Cpu, Kind::Float);
+        let mut observer = |progress: &Progress| {
+            operations.push(progress.operations);
+            Control::Continue
+        };
+        Bench::new().train(&network, &settings(method, 2), Patterns::new(29), &mut observer).unwrap();
+        assert_eq!(operations[0], operations[1]);
+        operations[0]
+    };
+    let network = Small::new(CLASSES, true, 1, Device::Cpu, Kind::Float);
+    let [height, width] = SIZE;
+    let images = Tensor::zeros([2, 3, height, width], (Kind::Float, Device::Cpu));
+    let forward = operations::counted(|| no_grad(|| network.forward(&images, Statistics::Batch, None))).1;
+    // Images have no gradient: the first convolution has one for its weights alone.
+    let first = (2 * 2 * 16 * (height / 2) * (width / 2) * 3 * 9) as u64;
+    let pass = 3 * forward - first;
+    assert_eq!(of(Method::SourceOnly), pass);
+    assert_eq!(of(Method::MinEnt), 2 * pass);
+    assert_eq!(of(Method::Dacs), 2 * pass + forward, "a teacher's pass has no gradients");
+    assert!(of(Method::Advent) > 2 * pass);
+}
+
+#[test]
 fn images_that_cannot_be_had_end_the_run_and_all_that_was_done_before_is_kept() {
     let (bench, settings) = (Bench::new(), settings(Method::Advent, 6));
     for done in [3, 5] {
