@@ -15,8 +15,7 @@ use intrada_data::input_file::InputFile;
 use tch::Tensor;
 
 use crate::checkpoint::{self, CheckpointError, Member, Restored};
-use crate::data::{Batch, Batches};
-use crate::device::onto;
+use crate::data::Batches;
 use crate::draws::{Draw, Pass};
 use crate::equations::{
     Domain, cross_entropy, cross_entropy_of_all, entropy_loss, feature_distance, label_cells, pseudo_labels, softmax,
@@ -28,6 +27,7 @@ use crate::operations;
 mod choices;
 mod discriminators;
 mod error;
+mod feed;
 mod levels;
 mod losses;
 mod players;
@@ -51,6 +51,7 @@ pub use terms::{
 };
 
 use choices::Choices;
+use feed::{Fed, Feed};
 use losses::Unread;
 use players::{Passed, Players};
 use readings::Readings;
@@ -198,15 +199,15 @@ pub fn adapt(run: &Run, settings: &Settings, observer: &mut dyn Observer) -> Res
         return Err(AdaptError::SlotAhead { done: begin, iterations: settings.iterations });
     }
     players.set_steps(begin);
-    let mut source = (run.source)(begin)?;
-    let mut target =
+    let source = (run.source)(begin)?;
+    let target =
         if settings.terms.need_target() { Some((run.target.ok_or(AdaptError::NoTarget)?)(begin)?) } else { None };
+    let left = settings.iterations - begin;
+    let mut feed = Feed::new(source, target, players.device(), settings.copies_ahead, left);
     let (mut images, mut readings, mut last_save) = (0, Readings::default(), Instant::now());
     let mut of_first = None;
     for iteration in begin..settings.iterations {
-        let batches =
-            source.next_batch().and_then(|batch| Ok((batch, target.as_mut().map(|t| t.next_batch()).transpose()?)));
-        let (source, target) = match batches {
+        let (source, target) = match feed.next() {
             Ok(batches) => batches,
             Err(source) => {
                 readings.read(&mut slot)?;
@@ -292,20 +293,15 @@ impl Iteration<'_> {
 ///
 /// A term is a block here. Those that share a forward pass are summed and go backward at once, since a backward pass frees the
 /// graph; the order of forward passes counts, because each moves the running statistics of batch normalisation.
-fn gradients(
-    players: &mut Players,
-    by: &Iteration,
-    source: &Batch,
-    target: Option<&Batch>,
-) -> Result<Unread, AdaptError> {
+fn gradients(players: &mut Players, by: &Iteration, source: &Fed, target: Option<&Fed>) -> Result<Unread, AdaptError> {
     let (iteration, settings, terms) = (by.number, by.settings, &by.settings.terms);
-    let too_small = |batch: &Batch| {
-        let names = batch.names.clone();
+    let too_small = |fed: &Fed| {
+        let names = fed.batch.names.clone();
         move |source| AdaptError::MapTooSmall { iteration, names, source }
     };
-    for batch in [Some(source), target].into_iter().flatten() {
+    for Fed { batch, images, .. } in [Some(source), target].into_iter().flatten() {
         let too_small = |source| AdaptError::ImageTooSmall { iteration, names: batch.names.clone(), source };
-        ImageTooSmall::check(players.network(), &batch.images).map_err(too_small)?;
+        ImageTooSmall::check(players.network(), images).map_err(too_small)?;
     }
     let mut losses = Vec::new();
     players.zero_grad();
@@ -314,23 +310,21 @@ fn gradients(
     }
 
     // G on labelled images: equation (1), or (5).
-    let given = source
-        .labels
-        .as_ref()
-        .ok_or_else(|| AdaptError::Unlabelled { iteration, name: source.names.first().cloned().unwrap_or_default() })?;
-    // Once, as several passes see them.
-    let [images_s, labels] = [&source.images, given].map(|tensor| onto(tensor, players.device()));
-    let images_t = target.map(|target| onto(&target.images, players.device()));
-    let Passed { logits: logits_s, features } = players.forward(&images_s, by.draw(Pass::Source));
+    let names = &source.batch.names;
+    let (Some(labels), Some(labels_on_host)) = (&source.labels, &source.batch.labels) else {
+        return Err(AdaptError::Unlabelled { iteration, name: names.first().cloned().unwrap_or_default() });
+    };
+    let images_s = &source.images;
+    let Passed { logits: logits_s, features } = players.forward(images_s, by.draw(Pass::Source));
     let seg = logits_s.map(|z| match settings.mean {
-        Mean::Labelled => cross_entropy(z, &labels),
-        Mean::All => cross_entropy_of_all(z, &labels, None),
+        Mean::Labelled => cross_entropy(z, labels),
+        Mean::All => cross_entropy_of_all(z, labels, None),
     });
     let mut on_source = vec![seg.weighted(settings.segmentation)];
     losses.extend(seg.named([Loss::SegAux, Loss::SegMain]));
     if let Some(how) = &terms.feature_distance
         && let Some(distance) =
-            distance_of_things(players, how, (iteration, &source.names), (&images_s, &features, given))?
+            distance_of_things(players, how, (iteration, names), (images_s, &features, labels_on_host))?
     {
         on_source.push(&distance * how.weight);
         losses.push((Loss::FeatureDistance, distance));
@@ -338,10 +332,9 @@ fn gradients(
     backward_of_sum(on_source);
     drop(features);
 
-    let adapted = target.zip(images_t.as_ref()).filter(|_| terms.entropy.is_some() || terms.adversary.is_some());
-    if let Some((target, images_t)) = adapted {
+    if let Some(target) = target.filter(|_| terms.entropy.is_some() || terms.adversary.is_some()) {
         // G on unlabelled images. A D stands still, so that it gets no gradient from G's loss.
-        let logits_t = players.forward(images_t, by.draw(Pass::Target)).logits;
+        let logits_t = players.forward(&target.images, by.draw(Pass::Target)).logits;
         let mut on_target = Vec::new();
         if let Some(weights) = terms.entropy {
             let ent = logits_t.adapted(weights).map(|z| entropy_loss(&softmax(z)));
@@ -376,24 +369,22 @@ fn gradients(
     drop(logits_s);
 
     // The teacher labels target images as they are.
-    let asked = target.zip(images_t.as_ref()).filter(|_| terms.ask_teacher()).zip(terms.teacher);
-    let of_target = asked.map(|((target, images), teacher)| {
-        let logits = players.taught(images).expect("there is a teacher, as a term asks it");
-        let inside = target.inside.as_ref().map(|inside| onto(inside, players.device()));
-        (images, pseudo_labels(&logits, teacher.threshold, inside.as_ref()))
+    let of_target = target.filter(|_| terms.ask_teacher()).zip(terms.teacher).map(|(target, teacher)| {
+        let logits = players.taught(&target.images).expect("there is a teacher, as a term asks it");
+        (&target.images, pseudo_labels(&logits, teacher.threshold, target.inside.as_ref()))
     });
     if let Some((images, pseudo)) = &of_target {
         losses.push((Loss::Sure, pseudo.share.shallow_clone()));
-        check_sizes(terms, iteration, &images_s, images)?;
+        check_sizes(terms, iteration, images_s, images)?;
     }
-    let labelled = Labelled { images: &images_s, labels: &labels };
+    let labelled = Labelled { images: images_s, labels };
     let weighted = |players: &Players, batch: &Weighted, pass| {
         let logits = players.forward(&batch.images, by.draw(pass)).logits;
         logits.map(|z| cross_entropy_of_all(z, &batch.labels, batch.weights.as_ref()))
     };
     if let Some((mixed, (images, pseudo))) = terms.teacher.and_then(|teacher| teacher.mixed).zip(of_target.as_ref()) {
         // G on mixed images: DAFormer's equation (5).
-        let batch = self_training::mixed(&labelled, images, pseudo, &mix::present(given), &by.changes());
+        let batch = self_training::mixed(&labelled, images, pseudo, &mix::present(labels_on_host), &by.changes());
         let loss = weighted(players, &batch, Pass::Mixed);
         (loss.weighted(settings.segmentation) * mixed.weight).backward();
         losses.extend(loss.named([Loss::MixedAux, Loss::MixedMain]));

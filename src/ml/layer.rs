@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tch::{Device, Kind, Tensor, no_grad};
 
+use crate::device::has_channels_last;
 use crate::draws::{Draw, fnv1a};
 use crate::equations::{Alignment, upsample};
 use crate::network::{Parameter, RateGroup, Statistics};
@@ -514,12 +515,13 @@ impl Layer for (Conv, BatchNorm) {
     }
 }
 
-/// The same tensor with its channels adjacent in memory, the fastest order for oneDNN's convolutions. Only on CPUs: float32
-/// on GPUs has not been measured.
+/// The same tensor with its channels adjacent in memory, the fastest order for oneDNN's convolutions, where they are to be so: GPUs have
+/// not been measured.
 pub(crate) fn channels_last(x: &Tensor) -> Tensor {
-    match x.device() {
-        Device::Cpu => x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
-        _ => x.shallow_clone(),
+    if has_channels_last(x.device()) {
+        x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+    } else {
+        x.shallow_clone()
     }
 }
 

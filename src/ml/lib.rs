@@ -14,7 +14,7 @@ mod aspp;
 pub mod checkpoint;
 pub mod cpu;
 pub mod data;
-mod device;
+pub mod device;
 pub mod discriminator;
 pub mod draws;
 pub mod entropy_inference;

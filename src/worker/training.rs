@@ -382,6 +382,7 @@ fn settings(work: &Work, parameters: &Parameters) -> Result<Settings, Failure> {
         precision: parameters.precision,
         seed: parameters.seed,
         checkpoint_every: parameters.checkpoint_every,
+        copies_ahead: parameters.gpu.copies_ahead(device::of(&work.job)),
     })
 }
 

@@ -6,6 +6,7 @@ use std::fs;
 use proptest::prelude::*;
 use tch::{Device, Kind, no_grad};
 
+use crate::data::Batch;
 use crate::equations::Gan;
 use crate::network::{ChannelOrder, Logits, Parameter, RateGroup, Statistics};
 use crate::optim::{DecoupledDecay, Repeats};
@@ -260,7 +261,7 @@ fn gradients_with(terms: Terms) -> BTreeMap<String, Tensor> {
     let settings = Settings { precision: Precision::Float64, terms, ..settings(Method::SourceOnly, 1) };
     let mut players = Players::new(&network, Companions::default(), &settings);
     begin_by_formula(&network, &players);
-    let batch = |k| Patterns::new(k).next_batch().unwrap();
+    let batch = |k| Fed::new(Patterns::new(k).next_batch().unwrap(), Tensor::shallow_clone);
     let by = Iteration { number: 0, settings: &settings, normalization: &NORMALIZATION, given: None };
     gradients(&mut players, &by, &batch(29), Some(&batch(43))).unwrap();
     let all = network.state().into_iter().chain(players.discriminator_weights());
@@ -355,6 +356,7 @@ proptest! {
         precision in prop::sample::select(vec![Precision::Float32, Precision::BFloat16]),
         stops in prop::collection::btree_set(1u64..6, 0..3),
         kill in 0u64..6,
+        copies_ahead: bool,
     ) {
         let mut settings = Settings { precision, terms, ..settings(Method::SourceOnly, 6) };
         let betas = (0.9, 0.99);
@@ -370,6 +372,7 @@ proptest! {
         let whole = Bench::new();
         prop_assert_eq!(whole.run(&settings, Patterns::new(29), None).unwrap(), Outcome::Finished);
 
+        settings.copies_ahead = copies_ahead;
         let cut = Bench::new();
         for stop in stops {
             cut.run(&settings, Patterns::new(29), Some(stop)).unwrap();
