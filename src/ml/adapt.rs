@@ -15,20 +15,23 @@ use intrada_data::input_file::InputFile;
 use tch::Tensor;
 
 use crate::checkpoint::{self, CheckpointError, Member, Restored};
-use crate::data::{Batch, Batches};
+use crate::data::Batches;
 use crate::draws::{Draw, Pass};
 use crate::equations::{
     Domain, cross_entropy, cross_entropy_of_all, entropy_loss, feature_distance, label_cells, pseudo_labels, softmax,
 };
 use crate::mix;
 use crate::network::{ImageTooSmall, Network, Normalization};
+use crate::operations;
 
 mod choices;
 mod discriminators;
 mod error;
+mod feed;
 mod levels;
 mod losses;
 mod players;
+mod readings;
 mod self_training;
 mod settings;
 mod slot;
@@ -48,7 +51,10 @@ pub use terms::{
 };
 
 use choices::Choices;
+use feed::{Fed, Feed};
+use losses::Unread;
 use players::{Passed, Players};
+use readings::Readings;
 use self_training::{Changes, Labelled, Weighted};
 use slot::Slot;
 
@@ -124,10 +130,32 @@ pub struct Progress<'a> {
     pub done: u64,
     /// Iterations in all.
     pub total: u64,
-    /// This iteration's losses.
-    pub losses: &'a LossRow,
+    /// The losses that were read since the observer was last told: of this iteration and those before it, or none, as they are read
+    /// some iterations at a time.
+    pub losses: &'a [LossRow],
     /// Images that went through the network since this process began, source and target together.
     pub images: u64,
+    /// Floating-point operations of a step: those of the first one of this process, as [`operations`] counts them.
+    pub operations: u64,
+}
+
+/// Who follows a run. A function is one that needs no losses at any particular time.
+pub trait Observer {
+    /// Whether it needs the losses of all iterations up to this one, which is done: to tell them, or because it is about to look at the
+    /// network, which must not be one that a loss that is no number has led to. A GPU is waited for then.
+    fn needs_losses(&mut self, progress: &Progress) -> bool {
+        let _ = progress;
+        false
+    }
+
+    /// Hears of every iteration.
+    fn hear(&mut self, progress: &Progress) -> Control;
+}
+
+impl<F: FnMut(&Progress) -> Control> Observer for F {
+    fn hear(&mut self, progress: &Progress) -> Control {
+        self(progress)
+    }
 }
 
 /// An observer's answer.
@@ -159,11 +187,7 @@ pub enum Outcome {
 ///
 /// # Errors
 /// See [`AdaptError`]. The slot then still holds the last checkpoint, from which a later call continues.
-pub fn adapt(
-    run: &Run,
-    settings: &Settings,
-    observer: &mut dyn FnMut(&Progress) -> Control,
-) -> Result<Outcome, AdaptError> {
+pub fn adapt(run: &Run, settings: &Settings, observer: &mut dyn Observer) -> Result<Outcome, AdaptError> {
     settings.check()?;
     let mut players = Players::new(run.network, run.companions, settings);
     if let Some(init) = &run.discriminator_init {
@@ -175,16 +199,18 @@ pub fn adapt(
         return Err(AdaptError::SlotAhead { done: begin, iterations: settings.iterations });
     }
     players.set_steps(begin);
-    let mut source = (run.source)(begin)?;
-    let mut target =
+    let source = (run.source)(begin)?;
+    let target =
         if settings.terms.need_target() { Some((run.target.ok_or(AdaptError::NoTarget)?)(begin)?) } else { None };
-    let (mut images, mut before, mut last_save) = (0, None, Instant::now());
+    let left = settings.iterations - begin;
+    let mut feed = Feed::new(source, target, players.device(), settings.copies_ahead, left);
+    let (mut images, mut readings, mut last_save) = (0, Readings::default(), Instant::now());
+    let mut of_first = None;
     for iteration in begin..settings.iterations {
-        let batches =
-            source.next_batch().and_then(|batch| Ok((batch, target.as_mut().map(|t| t.next_batch()).transpose()?)));
-        let (source, target) = match batches {
+        let (source, target) = match feed.next() {
             Ok(batches) => batches,
             Err(source) => {
+                readings.read(&mut slot)?;
                 // All that was done so far came from what it should have come from. What can't be saved isn't the trouble.
                 if iteration > begin {
                     let _ = save(&mut slot, &players, iteration);
@@ -194,34 +220,49 @@ pub fn adapt(
         };
         images += source.images.size()[0] as u64 + target.as_ref().map_or(0, |batch| batch.images.size()[0] as u64);
         let by = Iteration { number: iteration, settings, normalization: &run.normalization, given: run.given };
-        let losses = gradients(&mut players, &by, &source, target.as_ref())?;
-        if let Some((loss, value)) = losses.not_finite() {
-            let before = before.map(Box::new);
-            return Err(AdaptError::LossNotFinite { iteration, loss, value, before, kept: slot.kept() });
+        let mut step = || gradients(&mut players, &by, &source, target.as_ref());
+        let result = if of_first.is_some() {
+            step()
+        } else {
+            let (result, count) = operations::counted(step);
+            of_first = Some(count);
+            result
+        };
+        match result {
+            Ok(losses) => readings.take(losses),
+            Err(error) => {
+                // Earlier trouble may be the cause.
+                readings.read(&mut slot)?;
+                return Err(error);
+            }
         }
         players.step(settings, iteration);
-        slot.append(&losses)?;
 
         let done = iteration + 1;
-        let progress = Progress { done, total: settings.iterations, losses: &losses, images };
-        let answer = observer(&progress);
-        if answer == Control::Abandon {
-            return Ok(Outcome::Interrupted { iteration: slot.kept().unwrap_or(0) });
-        }
-        let stop = answer == Control::Stop && done < settings.iterations;
-        let due = match settings.checkpoint_every {
-            _ if answer == Control::Save => true,
+        let (total, is_last) = (settings.iterations, done == settings.iterations);
+        let operations = of_first.unwrap_or(0);
+        let is_due = match settings.checkpoint_every {
             Some(every) => done.is_multiple_of(every),
             None => last_save.elapsed() >= CHECKPOINT_INTERVAL,
         };
-        if due || stop {
+        let is_asked = observer.needs_losses(&Progress { done, total, losses: &[], images, operations });
+        if is_due || is_last || is_asked || readings.are_many() {
+            readings.read(&mut slot)?;
+        }
+        let answer = observer.hear(&Progress { done, total, losses: &readings.tell(), images, operations });
+        if answer == Control::Abandon {
+            return Ok(Outcome::Interrupted { iteration: slot.kept().unwrap_or(0) });
+        }
+        let stop = answer == Control::Stop && !is_last;
+        if is_due || stop || answer == Control::Save {
+            // Before, as a checkpoint counts on the lines of the log, and must not hold what a loss that is no number has led to.
+            readings.read(&mut slot)?;
             save(&mut slot, &players, done)?;
             last_save = Instant::now();
         }
         if stop {
             return Ok(Outcome::Interrupted { iteration: done });
         }
-        before = Some(losses);
     }
     write_results(run, &players, &mut slot, settings.iterations)?;
     Ok(Outcome::Finished)
@@ -252,20 +293,15 @@ impl Iteration<'_> {
 ///
 /// A term is a block here. Those that share a forward pass are summed and go backward at once, since a backward pass frees the
 /// graph; the order of forward passes counts, because each moves the running statistics of batch normalisation.
-fn gradients(
-    players: &mut Players,
-    by: &Iteration,
-    source: &Batch,
-    target: Option<&Batch>,
-) -> Result<LossRow, AdaptError> {
+fn gradients(players: &mut Players, by: &Iteration, source: &Fed, target: Option<&Fed>) -> Result<Unread, AdaptError> {
     let (iteration, settings, terms) = (by.number, by.settings, &by.settings.terms);
-    let too_small = |batch: &Batch| {
-        let names = batch.names.clone();
+    let too_small = |fed: &Fed| {
+        let names = fed.batch.names.clone();
         move |source| AdaptError::MapTooSmall { iteration, names, source }
     };
-    for batch in [Some(source), target].into_iter().flatten() {
+    for Fed { batch, images, .. } in [Some(source), target].into_iter().flatten() {
         let too_small = |source| AdaptError::ImageTooSmall { iteration, names: batch.names.clone(), source };
-        ImageTooSmall::check(players.network(), &batch.images).map_err(too_small)?;
+        ImageTooSmall::check(players.network(), images).map_err(too_small)?;
     }
     let mut losses = Vec::new();
     players.zero_grad();
@@ -274,23 +310,21 @@ fn gradients(
     }
 
     // G on labelled images: equation (1), or (5).
-    let given = source
-        .labels
-        .as_ref()
-        .ok_or_else(|| AdaptError::Unlabelled { iteration, name: source.names.first().cloned().unwrap_or_default() })?;
-    // Once, as several passes see them.
-    let [images_s, labels] = [&source.images, given].map(|tensor| tensor.to_device(players.device()));
-    let images_t = target.map(|target| target.images.to_device(players.device()));
-    let Passed { logits: logits_s, features } = players.forward(&images_s, by.draw(Pass::Source));
+    let names = &source.batch.names;
+    let (Some(labels), Some(labels_on_host)) = (&source.labels, &source.batch.labels) else {
+        return Err(AdaptError::Unlabelled { iteration, name: names.first().cloned().unwrap_or_default() });
+    };
+    let images_s = &source.images;
+    let Passed { logits: logits_s, features } = players.forward(images_s, by.draw(Pass::Source));
     let seg = logits_s.map(|z| match settings.mean {
-        Mean::Labelled => cross_entropy(z, &labels),
-        Mean::All => cross_entropy_of_all(z, &labels, None),
+        Mean::Labelled => cross_entropy(z, labels),
+        Mean::All => cross_entropy_of_all(z, labels, None),
     });
     let mut on_source = vec![seg.weighted(settings.segmentation)];
     losses.extend(seg.named([Loss::SegAux, Loss::SegMain]));
     if let Some(how) = &terms.feature_distance
         && let Some(distance) =
-            distance_of_things(players, how, (iteration, &source.names), (&images_s, &features, &labels))?
+            distance_of_things(players, how, (iteration, names), (images_s, &features, labels_on_host))?
     {
         on_source.push(&distance * how.weight);
         losses.push((Loss::FeatureDistance, distance));
@@ -298,10 +332,9 @@ fn gradients(
     backward_of_sum(on_source);
     drop(features);
 
-    let adapted = target.zip(images_t.as_ref()).filter(|_| terms.entropy.is_some() || terms.adversary.is_some());
-    if let Some((target, images_t)) = adapted {
+    if let Some(target) = target.filter(|_| terms.entropy.is_some() || terms.adversary.is_some()) {
         // G on unlabelled images. A D stands still, so that it gets no gradient from G's loss.
-        let logits_t = players.forward(images_t, by.draw(Pass::Target)).logits;
+        let logits_t = players.forward(&target.images, by.draw(Pass::Target)).logits;
         let maps_t = players.discriminators.as_ref().map(|d| d.maps(&logits_t));
         let mut on_target = Vec::new();
         if let Some(weights) = terms.entropy {
@@ -337,24 +370,22 @@ fn gradients(
     drop(logits_s);
 
     // The teacher labels target images as they are.
-    let asked = target.zip(images_t.as_ref()).filter(|_| terms.ask_teacher()).zip(terms.teacher);
-    let of_target = asked.map(|((target, images), teacher)| {
-        let logits = players.taught(images).expect("there is a teacher, as a term asks it");
-        let inside = target.inside.as_ref().map(|inside| inside.to_device(players.device()));
-        (images, pseudo_labels(&logits, teacher.threshold, inside.as_ref()))
+    let of_target = target.filter(|_| terms.ask_teacher()).zip(terms.teacher).map(|(target, teacher)| {
+        let logits = players.taught(&target.images).expect("there is a teacher, as a term asks it");
+        (&target.images, pseudo_labels(&logits, teacher.threshold, target.inside.as_ref()))
     });
     if let Some((images, pseudo)) = &of_target {
         losses.push((Loss::Sure, pseudo.share.shallow_clone()));
-        check_sizes(terms, iteration, &images_s, images)?;
+        check_sizes(terms, iteration, images_s, images)?;
     }
-    let labelled = Labelled { images: &images_s, labels: &labels };
+    let labelled = Labelled { images: images_s, labels };
     let weighted = |players: &Players, batch: &Weighted, pass| {
         let logits = players.forward(&batch.images, by.draw(pass)).logits;
         logits.map(|z| cross_entropy_of_all(z, &batch.labels, batch.weights.as_ref()))
     };
     if let Some((mixed, (images, pseudo))) = terms.teacher.and_then(|teacher| teacher.mixed).zip(of_target.as_ref()) {
         // G on mixed images: DAFormer's equation (5).
-        let batch = self_training::mixed(&labelled, images, pseudo, &mix::present(given), &by.changes());
+        let batch = self_training::mixed(&labelled, images, pseudo, &mix::present(labels_on_host), &by.changes());
         let loss = weighted(players, &batch, Pass::Mixed);
         (loss.weighted(settings.segmentation) * mixed.weight).backward();
         losses.extend(loss.named([Loss::MixedAux, Loss::MixedMain]));
@@ -367,7 +398,7 @@ fn gradients(
         (loss.weighted(settings.segmentation) * how.weight).backward();
         losses.extend(loss.named([Loss::MaskedAux, Loss::MaskedMain]));
     }
-    Ok(LossRow::read(iteration, players.generator_rate(settings, iteration), &losses))
+    Ok(Unread::new(iteration, players.generator_rate(settings, iteration), &losses))
 }
 
 /// Of terms that share a forward pass, whose graph a backward pass frees.
@@ -377,7 +408,8 @@ fn backward_of_sum(terms: Vec<Tensor>) {
     }
 }
 
-/// The mean distance of the source's features from the reference's in cells of things; none if there is no such cell.
+/// The mean distance of the source's features from the reference's in cells of things; none if there is no such cell. Which cells
+/// show things is found on the host, where the labels come from.
 fn distance_of_things(
     players: &Players,
     how: &FeatureDistance,
@@ -391,7 +423,7 @@ fn distance_of_things(
     }
     let grid = [features.size()[2], features.size()[3]];
     let cells = label_cells(labels, grid, players.network().classes(), how.least);
-    let things = Tensor::isin(&cells, &Tensor::from_slice(&how.things).to_device(cells.device()), true, false);
+    let things = Tensor::isin(&cells, &Tensor::from_slice(&how.things), true, false);
     let reference = players.reference_features(images).expect("there is a reference, as a term needs it");
     Ok(feature_distance(features, &reference, &things))
 }

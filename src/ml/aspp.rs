@@ -4,7 +4,7 @@
 //! channels does. Knows no network.
 use tch::{Kind, Tensor};
 
-use crate::layer::{Conv, First, Geometry, Scope, as_kind};
+use crate::layer::{Conv, First, Geometry, Scope, as_kind, convolution};
 use crate::network::RateGroup;
 
 /// DeepLab-v2's classifier: parallel dilated 3×3 convolutions with bias, summed ("atrous spatial pyramid pooling",
@@ -78,7 +78,7 @@ impl Taps {
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        let parts = x.conv2d(&self.weight, None::<&Tensor>, 1, 0, 1, 1); // N×(taps · C)×h×w
+        let parts = convolution(x, &self.weight, None, Geometry::same(1, 1)); // N×(taps · C)×h×w
         let (images, classes, [height, width]) = (x.size()[0], self.bias.size()[0], [x.size()[2], x.size()[3]]);
         let sum = self.bias.expand([images, height, width, classes], false).contiguous().permute([0, 3, 1, 2]);
         // One split, as each narrowing of all parts would have a gradient of their size.

@@ -7,6 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tch::{Device, Kind, Tensor};
 
+use crate::device::onto;
+
 /// Which of an iteration's forward passes: each draws anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pass {
@@ -37,7 +39,7 @@ impl Draw {
         let kept = 1.0 / (1.0 - rate);
         let factor = |number: f64| if number < rate { 0.0 } else { kept };
         let factors: Vec<f64> = self.numbers(layer).take(count as usize).map(factor).collect();
-        Tensor::from_slice(&factors).to_kind(kind).to_device(device)
+        onto(&Tensor::from_slice(&factors).to_kind(kind), device)
     }
 
     /// Uniform in [0, 1), for one layer.

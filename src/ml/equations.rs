@@ -10,6 +10,8 @@ use intrada_shim::upsample::bilinear;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 
+use crate::device::onto;
+
 /// The class index of pixels that have no label.
 pub const IGNORE: i64 = 255;
 
@@ -115,13 +117,16 @@ pub fn label_cells(labels: &Tensor, [height, width]: [i64; 2], classes: i64, lea
 }
 
 /// DAFormer's feature distance (arXiv 2111.14887, equations 6 and 8): the mean over the chosen cells, of all images together, of
-/// the Euclidean distance over channels between two maps N×D×h×w. `cells` is N×h×w, boolean. None if no cell is chosen, where the
-/// released code has NaN.
+/// the Euclidean distance over channels between two maps N×D×h×w. `cells` is N×h×w, boolean, on the host: how many are chosen decides
+/// what is computed, and a GPU would be waited for. None if no cell is chosen, where the released code has NaN.
 pub fn feature_distance(ours: &Tensor, theirs: &Tensor, cells: &Tensor) -> Option<Tensor> {
     // Its gradient at a distance of 0 is 0, as the released code's; that of a square root isn't.
     let distances = (ours - theirs).norm_scalaropt_dim(2, [1i64].as_slice(), false);
-    let chosen = distances.masked_select(cells);
-    (chosen.numel() > 0).then(|| chosen.mean(None::<Kind>))
+    let chosen = cells.flatten(0, -1).nonzero().squeeze_dim(1);
+    (chosen.numel() > 0).then(|| {
+        let chosen = onto(&chosen, distances.device());
+        distances.flatten(0, -1).index_select(0, &chosen).mean(None::<Kind>)
+    })
 }
 
 /// Equation (2) before its sum over classes: I(c,h,w) = −p·log2(p) / log2(C), N×C×H×W, each value in 0..=1.

@@ -8,9 +8,11 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tch::{Device, Kind, Tensor, no_grad};
 
+use crate::device::has_channels_last;
 use crate::draws::{Draw, fnv1a};
 use crate::equations::{Alignment, upsample};
 use crate::network::{Parameter, RateGroup, Statistics};
+use crate::operations;
 
 /// Creates a network's tensors and keeps them by name, in order of creation.
 pub(crate) struct Scope {
@@ -246,11 +248,22 @@ impl Conv {
 /// The form that is quickest on this device.
 pub(crate) fn convolution(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, geometry: Geometry) -> Tensor {
     let Geometry { stride, padding, dilation, groups, .. } = geometry;
-    if stride == 1 && groups == 1 && is_for_taps(x, weight) {
+    let result = if stride == 1 && groups == 1 && is_for_taps(x, weight) {
         by_taps(x, weight, bias, padding, dilation)
     } else {
         x.conv2d(weight, bias, stride, padding, dilation, groups)
-    }
+    };
+    operations::convolution(x, weight, &result);
+    result
+}
+
+/// softmax(q·kᵀ · `scale`)·v, of …×n×d queries by …×m×d keys and values.
+pub(crate) fn attention(query: &Tensor, key: &Tensor, value: &Tensor, scale: f64) -> Tensor {
+    let (no_mask, no_dropout, is_causal, is_grouped) = (None::<&Tensor>, 0.0, false, false);
+    let result =
+        Tensor::scaled_dot_product_attention(query, key, value, no_mask, no_dropout, is_causal, scale, is_grouped);
+    operations::attention([query, key, value], &result);
+    result
 }
 
 /// x·Wᵀ + b over the last dimension: `prefix.weight`, output × input, and `prefix.bias`.
@@ -270,7 +283,10 @@ impl Linear {
     /// In the precision of `x`, like [`Conv::forward`].
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         let bias = self.bias.as_ref().map(|bias| as_kind(bias, x.kind()));
-        x.linear(&as_kind(&self.weight, x.kind()), bias.as_ref())
+        let weight = as_kind(&self.weight, x.kind());
+        let result = x.linear(&weight, bias.as_ref());
+        operations::linear(x, &weight, &result);
+        result
     }
 
     /// This layer and one without bias after it, as one.
@@ -520,12 +536,13 @@ impl Layer for (Conv, BatchNorm) {
     }
 }
 
-/// The same tensor with its channels adjacent in memory, the fastest order for oneDNN's convolutions. Only on CPUs: float32
-/// on GPUs has not been measured.
+/// The same tensor with its channels adjacent in memory, the fastest order for oneDNN's convolutions, where they are to be so: GPUs have
+/// not been measured.
 pub(crate) fn channels_last(x: &Tensor) -> Tensor {
-    match x.device() {
-        Device::Cpu => x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]),
-        _ => x.shallow_clone(),
+    if has_channels_last(x.device()) {
+        x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+    } else {
+        x.shallow_clone()
     }
 }
 

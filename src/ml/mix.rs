@@ -4,6 +4,8 @@
 //! RGB, grey levels divided by 255, unless a function says otherwise.
 use tch::{Kind, Tensor};
 
+use crate::device::onto;
+
 /// The values that occur in labels (i64, any shape), ascending. [`IGNORE`](crate::equations::IGNORE) is one of them.
 pub fn present(labels: &Tensor) -> Vec<i64> {
     let counts =
@@ -13,7 +15,7 @@ pub fn present(labels: &Tensor) -> Vec<i64> {
 
 /// ClassMix (arXiv 2007.07936) for an image: where labels H×W have one of the chosen values. Boolean, H×W.
 pub fn where_chosen(labels: &Tensor, chosen: &[i64]) -> Tensor {
-    Tensor::isin(labels, &Tensor::from_slice(chosen).to_device(labels.device()), true, false)
+    Tensor::isin(labels, &onto(&Tensor::from_slice(chosen), labels.device()), true, false)
 }
 
 /// A change of an image's colours.

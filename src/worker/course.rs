@@ -18,6 +18,8 @@ pub(crate) struct Course<'a> {
     job: &'a Job,
     /// Of each loss since the last line: the sum, and of how many iterations.
     sums: BTreeMap<&'static str, (f64, u64)>,
+    /// The learning rate of the last iteration.
+    rate: f64,
     /// When the last line was written, without what took time since and was no iteration, and after which iteration.
     told: Option<(Instant, u64)>,
     /// The checkpoint that the last line named.
@@ -27,16 +29,24 @@ pub(crate) struct Course<'a> {
 impl<'a> Course<'a> {
     /// Of this job.
     pub(crate) fn new(job: &'a Job) -> Course<'a> {
-        Course { job, sums: BTreeMap::new(), told: None, kept: iterations_kept(&job.slot) }
+        Course { job, sums: BTreeMap::new(), rate: f64::NAN, told: None, kept: iterations_kept(&job.slot) }
+    }
+
+    /// Whether a line is due after this iteration, for which all losses since the last line are needed.
+    pub(crate) fn is_due(&self, progress: &Progress) -> bool {
+        self.told.is_none() || is_told(progress.done, progress.total)
     }
 
     /// Takes an iteration, and writes a line if it is due.
     pub(crate) fn hear(&mut self, progress: &Progress) {
-        for (loss, value) in progress.losses.iter() {
-            let (sum, iterations) = self.sums.entry(loss.name()).or_default();
-            (*sum, *iterations) = (*sum + value, *iterations + 1);
+        for row in progress.losses {
+            for (loss, value) in row.iter() {
+                let (sum, iterations) = self.sums.entry(loss.name()).or_default();
+                (*sum, *iterations) = (*sum + value, *iterations + 1);
+            }
+            self.rate = row.lr;
         }
-        if self.told.is_some() && !is_told(progress.done, progress.total) {
+        if !self.is_due(progress) {
             return;
         }
         let mean =
@@ -44,7 +54,7 @@ impl<'a> Course<'a> {
         let losses: Vec<String> = self.sums.iter().map(mean).collect();
         let mut line =
             format!("iteration {} of {}: {}", count(progress.done), count(progress.total), losses.join(", "));
-        line += &format!("; learning rate {}", brief(progress.losses.lr));
+        line += &format!("; learning rate {}", brief(self.rate));
         if let Some((at, done)) = self.told {
             let each = seconds_each(at, Instant::now(), progress.done - done);
             line += &format!("; {} each", duration_of_one(each));

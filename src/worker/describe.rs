@@ -40,6 +40,13 @@ pub(crate) fn description() -> Description {
     }
 }
 
+/// The name of the card that this process sees, by the driver's program. Certain only where all cards of the machine have the same.
+pub(crate) fn card() -> Option<String> {
+    let mut names = listed_gpus().into_iter().map(|(name, _)| name);
+    let first = names.next()?;
+    names.all(|name| name == first).then_some(first)
+}
+
 /// The version of the loaded libtorch, if its files say so.
 pub(crate) fn libtorch() -> Option<String> {
     version_beside(&loaded("libtorch_cpu.so")?)
@@ -99,9 +106,11 @@ fn version_of_package(text: &str) -> Option<String> {
 /// Name and memory (total, free, in bytes) of the machine's GPUs. Empty if unknown, or if this process doesn't see all of
 /// them.
 fn driver_gpus() -> Vec<(String, [u64; 2])> {
-    if std::env::var_os("CUDA_VISIBLE_DEVICES").is_some() {
-        return Vec::new();
-    }
+    if std::env::var_os("CUDA_VISIBLE_DEVICES").is_some() { Vec::new() } else { listed_gpus() }
+}
+
+/// Those of all of the machine's GPUs, whichever this process sees. Empty if unknown.
+fn listed_gpus() -> Vec<(String, [u64; 2])> {
     let query = ["--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"];
     let answer = Command::new("nvidia-smi").args(query).output();
     match answer {

@@ -1,15 +1,19 @@
-//! The device on which a job computes, and what it may round there.
+//! The device on which a job computes, what it may round there, and how its tensors lie and get there.
 
+use intrada_ml::device::set_channels_last_on_gpus;
 use intrada_runner::exec::job::Job;
-use intrada_work::Failure;
+use intrada_work::{Failure, Work};
 use serde::Deserialize;
 use tch::Device;
 
-/// What a training lets a GPU do for speed. Results change by it, so its key says so.
+/// What a training lets a GPU do for speed. Results change by the first two, so its key says so.
 #[derive(Clone, Copy, Deserialize)]
 pub(crate) struct GpuKeys {
     tf32: bool,
     cudnn_benchmark: bool,
+    /// Absent from jobs of older runners.
+    #[serde(default)]
+    copies_ahead: bool,
 }
 
 impl GpuKeys {
@@ -23,6 +27,25 @@ impl GpuKeys {
         }
         tch::Cuda::cudnn_set_benchmark(self.cudnn_benchmark);
     }
+
+    /// Whether batches are copied to this device a step ahead.
+    pub(crate) fn copies_ahead(self, device: Device) -> bool {
+        self.copies_ahead && matches!(device, Device::Cuda(_))
+    }
+}
+
+/// How the tensors of a job's networks lie in memory, where its kind can choose.
+#[derive(Deserialize)]
+struct Layout {
+    #[serde(default)]
+    channels_last: bool,
+}
+
+/// Settles it before the networks are made, for the rest of this process. A CPU stays as it is.
+pub(crate) fn settle_layout(work: &Work) -> Result<(), Failure> {
+    let Layout { channels_last } = work.parameters()?;
+    set_channels_last_on_gpus(channels_last);
+    Ok(())
 }
 
 /// That of a job, which was found when the job began.

@@ -19,6 +19,7 @@ mod labelled;
 mod measure;
 mod memory;
 mod model;
+mod pace;
 mod passes;
 mod pictures;
 #[cfg(test)]

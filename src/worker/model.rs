@@ -54,6 +54,7 @@ enum Head {
 impl Model {
     /// The network with fresh weights that depend only on `seed`.
     pub(crate) fn fresh(&self, work: &Work, seed: u64, kind: Kind) -> Result<Box<dyn Network>, Failure> {
+        device::settle_layout(work)?;
         Ok(self.arch.build(self.options(work.class_count()?.into()), seed, device::of(&work.job), kind))
     }
 

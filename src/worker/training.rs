@@ -12,8 +12,8 @@ use intrada_data::order::Order;
 use intrada_data::source::{LabelUse, Source};
 use intrada_ml::adapt::{
     self, AdaptError, Adversary, Augmentation, Companions, Control, DiscriminatorInit, FeatureDistance,
-    GeneratorOptimizer, Given, Init, LevelWeights, Loss, Masked, MaskedImages, Mean, Method, Mixed, Outcome, Precision,
-    Progress, Settings, Teacher, Terms, Warmup,
+    GeneratorOptimizer, Given, Init, LevelWeights, Loss, Masked, MaskedImages, Mean, Method, Mixed, Observer, Outcome,
+    Precision, Progress, Settings, Teacher, Terms, Warmup,
 };
 use intrada_ml::checkpoint::{Member, Restored};
 use intrada_ml::cpu;
@@ -35,6 +35,7 @@ use crate::device::{self, GpuKeys};
 use crate::labelled::{Labelled, LabelledKeys};
 use crate::measure::Subject;
 use crate::model::{Model, log_restored};
+use crate::pace::{self, Pace};
 use crate::snapshots::Snapshots;
 use crate::validation::Validation;
 
@@ -154,33 +155,24 @@ pub(crate) fn train(work: &Work, own: Vec<Source>, target: Option<&Source>) -> R
     let settings = settings(work, &parameters)?;
     let (normalization, kind) = (parameters.model.arch.normalization(), parameters.precision.kind());
     let subject = Subject { name: &work.job.stage, network: network.as_ref(), normalization, kind };
-    let mut looks = Looks {
+    let looks = Looks {
         snapshots: Snapshots::new(work, subject, target.unwrap_or(labelled.first()))?,
         validation: parameters.evaluate_every.map(|every| Validation::new(work, subject, every)),
         candidates: Candidates::new(work, subject, parameters.candidates)?,
         failure: None,
     };
-    let mut speaker = Speaker { last: None, first: true, work };
-    let mut course = Course::new(&work.job);
-    // Also where it is asked to stop: a checkpoint must not pass over a look.
-    let mut observe = |progress: &Progress| {
-        if work.is_superseded() {
-            return looks.give_up(superseded());
-        }
-        course.hear(progress);
-        let answer = speaker.hear(progress);
-        let begun = std::time::Instant::now();
-        let answer = looks.take(progress, answer);
-        course.leave_out(begun.elapsed());
-        answer
-    };
-    match adapt::adapt(&run, &settings, &mut observe).map_err(advised)? {
-        Outcome::Interrupted { iteration } => match looks.failure {
+    let speaker = Speaker { last: None, first: true, work };
+    let mut watch = Watch { work, looks, speaker, course: Course::new(&work.job), pace: Pace::new() };
+    match adapt::adapt(&run, &settings, &mut watch).map_err(advised)? {
+        Outcome::Interrupted { iteration } => match watch.looks.failure {
             None | Some(Failure::Interrupted { .. }) => Err(Failure::Interrupted { at: iteration }),
             Some(failed) => Err(failed),
         },
         Outcome::Finished => {
-            looks.finish(&mut notes)?;
+            if let Some(words) = watch.pace.in_words(settings.precision, pace::card(device::of(&work.job)).as_deref()) {
+                log(&words);
+            }
+            watch.looks.finish(&mut notes)?;
             let mut summary = format!("{} iterations", settings.iterations);
             if parameters.feature_distance && note_of_distance(work, settings.iterations, &mut notes)? == 0 {
                 summary += ", none with a feature distance";
@@ -390,6 +382,7 @@ fn settings(work: &Work, parameters: &Parameters) -> Result<Settings, Failure> {
         precision: parameters.precision,
         seed: parameters.seed,
         checkpoint_every: parameters.checkpoint_every,
+        copies_ahead: parameters.gpu.copies_ahead(device::of(&work.job)),
     })
 }
 
@@ -459,6 +452,37 @@ fn superseded() -> Failure {
     }
 }
 
+/// All that follows a training.
+struct Watch<'a> {
+    work: &'a Work,
+    looks: Looks<'a>,
+    speaker: Speaker<'a>,
+    course: Course<'a>,
+    pace: Pace,
+}
+
+impl Observer for Watch<'_> {
+    fn needs_losses(&mut self, progress: &Progress) -> bool {
+        self.looks.are_due(progress) || self.speaker.is_due() || self.course.is_due(progress)
+    }
+
+    fn hear(&mut self, progress: &Progress) -> Control {
+        if self.work.is_superseded() {
+            return self.looks.give_up(superseded());
+        }
+        self.course.hear(progress);
+        self.pace.hear(progress);
+        let answer = self.speaker.hear(progress);
+        let begun = std::time::Instant::now();
+        // Also where it is asked to stop: a checkpoint must not pass over a look.
+        let answer = self.looks.take(progress, answer);
+        let looked = begun.elapsed();
+        self.course.leave_out(looked);
+        self.pace.leave_out(looked);
+        answer
+    }
+}
+
 /// What is looked at between two steps. No look changes anything about the network.
 struct Looks<'a> {
     snapshots: Snapshots<'a>,
@@ -469,6 +493,13 @@ struct Looks<'a> {
 }
 
 impl Looks<'_> {
+    /// Whether there are some after an iteration.
+    fn are_due(&self, progress: &Progress) -> bool {
+        self.snapshots.is_due(progress)
+            || self.validation.as_ref().is_some_and(|validation| validation.is_due(progress))
+            || self.candidates.as_ref().is_some_and(|candidates| candidates.is_due(progress))
+    }
+
     /// Takes those that are due after an iteration. `answer` is what the loop is told where there is nothing to say.
     fn take(&mut self, progress: &Progress, answer: Control) -> Control {
         match self.take_due(progress) {
@@ -518,15 +549,21 @@ struct Speaker<'a> {
 }
 
 impl Speaker<'_> {
+    /// Whether there is something to say again.
+    fn is_due(&self) -> bool {
+        self.last.is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL)
+    }
+
     fn hear(&mut self, progress: &Progress) -> Control {
         if self.first && progress.done > 1 {
             say(&Event::Resumed { at: progress.done - 1 });
         }
         self.first = false;
-        if self.last.is_none_or(|last| last.elapsed() >= PROGRESS_INTERVAL) {
+        // What was read ends with this iteration. If the time came only just now, it is said after the next one.
+        if let Some(row) = progress.losses.last().filter(|_| self.is_due()) {
             self.last = Some(std::time::Instant::now());
             let is_shown = |name: &str| LOSSES.iter().any(|loss| loss.name == name && loss.in_progress);
-            let losses = progress.losses.iter().map(|(loss, value)| (loss.name(), value));
+            let losses = row.iter().map(|(loss, value)| (loss.name(), value));
             let values =
                 losses.filter(|(name, _)| is_shown(name)).map(|(name, value)| (name.to_owned(), value)).collect();
             self.work.progress(progress.done, progress.total, ITERATIONS, values);

@@ -6,6 +6,7 @@ use intrada_data::random::{Purpose, Stream};
 use serde::Deserialize;
 use tch::{Device, Kind, Tensor};
 
+use crate::device::onto;
 use crate::mix::{ColourChange, Step};
 
 use super::terms::Augmentation;
@@ -89,7 +90,7 @@ impl Choices<'_> {
             }
         };
         let shape = [images, height, width].map(|side| side as i64);
-        Ok(Tensor::from_slice(&kept).view(shape).to_kind(Kind::Float).to_device(device))
+        Ok(onto(&Tensor::from_slice(&kept).view(shape).to_kind(Kind::Float), device))
     }
 
     /// For mixed images: whether colours change and whether images are blurred is decided for the batch, how much and in which

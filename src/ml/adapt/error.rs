@@ -110,7 +110,8 @@ pub enum AdaptError {
         /// How they differ.
         problem: String,
     },
-    /// A loss is infinite or not a number. The step to which it would have led was not taken.
+    /// A loss is infinite or not a number. Losses are read some iterations at a time, so that steps may have been taken since; nothing
+    /// of them is kept.
     #[error("iteration {iteration}: loss {loss} is {value}{}; {}", since(before.as_deref()), what_is_left(*kept))]
     LossNotFinite {
         /// When.

@@ -110,15 +110,38 @@ pub struct LossRow {
     losses: BTreeMap<Loss, f64>,
 }
 
-impl LossRow {
-    /// Reads the numbers of an iteration, all at once: a GPU is waited for each time that something of it is read.
-    pub(super) fn read(iteration: u64, lr: f64, losses: &[(Loss, Tensor)]) -> LossRow {
+/// What one iteration measured, as it is on the device: nobody has waited for it.
+pub(super) struct Unread {
+    iteration: u64,
+    lr: f64,
+    losses: Vec<Loss>,
+    /// One of each loss, in double precision.
+    values: Tensor,
+}
+
+impl Unread {
+    /// Of losses without dimensions, at least one.
+    pub(super) fn new(iteration: u64, lr: f64, losses: &[(Loss, Tensor)]) -> Unread {
         let all: Vec<Tensor> = losses.iter().map(|(_, value)| value.detach().to_kind(Kind::Double)).collect();
-        let values = Vec::<f64>::try_from(Tensor::stack(&all, 0)).expect("losses have no dimensions");
-        let losses = losses.iter().map(|(loss, _)| *loss).zip(values).collect();
-        LossRow { iteration, lr, losses }
+        Unread { iteration, lr, losses: losses.iter().map(|(loss, _)| *loss).collect(), values: Tensor::stack(&all, 0) }
     }
 
+    /// Reads the numbers of several iterations in one copy.
+    pub(super) fn read(unread: Vec<Unread>) -> Vec<LossRow> {
+        if unread.is_empty() {
+            return Vec::new();
+        }
+        let all = Tensor::cat(&unread.iter().map(|row| &row.values).collect::<Vec<_>>(), 0);
+        let mut values = Vec::<f64>::try_from(all).expect("losses have no dimensions").into_iter();
+        let row = |Unread { iteration, lr, losses, .. }: Unread| {
+            let losses = losses.into_iter().zip(values.by_ref()).collect();
+            LossRow { iteration, lr, losses }
+        };
+        unread.into_iter().map(row).collect()
+    }
+}
+
+impl LossRow {
     /// The losses that there are, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Loss, f64)> {
         self.losses.iter().map(|(loss, value)| (*loss, *value))
@@ -146,8 +169,8 @@ impl Serialize for LossRow {
     }
 }
 
-/// An append-only file of [`LossRow`]s. Each row is in the file at once, as curves are looked at while they grow; a write costs
-/// nothing beside an iteration.
+/// An append-only file of [`LossRow`]s. A row that was read is in the file at once, as curves are looked at while they grow; a write
+/// costs nothing beside an iteration.
 pub(super) struct LossLog {
     path: PathBuf,
     file: File,
@@ -211,6 +234,22 @@ mod tests {
         assert_eq!(serde_json::to_string(&row(3, &all)).unwrap(), expected);
         let one = serde_json::to_string(&row(3, &[(Loss::SegMain, 0.5)])).unwrap();
         assert_eq!(one, r#"{"iteration":3,"seg_main":0.5,"lr":0.25}"#);
+    }
+
+    #[test]
+    fn several_iterations_are_read_at_once_each_with_its_own_losses() {
+        let all = [
+            row(3, &[(Loss::SegMain, 0.5), (Loss::Sure, 0.25)]),
+            row(4, &[(Loss::SegMain, 1.0 / 3.0)]),
+            row(5, &[(Loss::SegMain, f64::NAN), (Loss::FeatureDistance, 2.0)]),
+        ];
+        let unread = |row: &LossRow| {
+            let losses: Vec<(Loss, Tensor)> = row.iter().map(|(loss, value)| (loss, Tensor::from(value))).collect();
+            Unread::new(row.iteration, row.lr, &losses)
+        };
+        let read = Unread::read(all.iter().map(unread).collect());
+        assert_eq!(format!("{read:?}"), format!("{all:?}"));
+        assert!(Unread::read(Vec::new()).is_empty());
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl<'a> Players<'a> {
         self.device
     }
 
-    /// Images N×3×H×W through the generator. What it drops is drawn anew for each `draw`.
+    /// Images N×3×H×W, on the device, through the generator. What it drops is drawn anew for each `draw`.
     pub(super) fn forward(&self, images: &Tensor, draw: Draw) -> Passed {
         let _autocast = self.precision.autocast(self.device);
         self.through(self.network, images, Statistics::Batch, Some(draw))
@@ -103,7 +103,7 @@ impl<'a> Players<'a> {
     }
 
     fn through(&self, network: &dyn Network, images: &Tensor, statistics: Statistics, draw: Option<Draw>) -> Passed {
-        let images = images.to_device(self.device).to_kind(self.precision.kind());
+        let images = as_kind(images, self.precision.kind());
         let size = [images.size()[2], images.size()[3]];
         let logits = network.forward(&images, statistics, draw);
         let kind = self.precision.kind();

@@ -6,6 +6,7 @@ use tch::{Kind, Tensor};
 use super::choices::{Choices, Strong};
 use super::error::AdaptError;
 use super::terms::{Augmentation, Masked, MaskedImages};
+use crate::device::onto;
 use crate::equations::PseudoLabels;
 use crate::mix;
 use crate::network::{ChannelOrder, Normalization};
@@ -98,7 +99,7 @@ fn changed(images: &Tensor, strong: &Strong, normalization: &Normalization) -> T
     if strong.colours.is_none() && strong.blur.is_none() {
         return images.shallow_clone();
     }
-    let row = |numbers: [f32; 3]| Tensor::from_slice(&numbers).view([3, 1, 1]).to_device(images.device());
+    let row = |numbers: [f32; 3]| onto(&Tensor::from_slice(&numbers).view([3, 1, 1]), images.device());
     let (mean, scale) = (row(normalization.mean), row(normalization.scale));
     let ordered = |image: Tensor| match normalization.channels {
         ChannelOrder::Rgb => image,

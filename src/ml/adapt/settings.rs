@@ -110,6 +110,9 @@ pub struct Settings {
     pub seed: u64,
     /// Iterations from one checkpoint to the next; by default the clock decides. Of no influence on the result.
     pub checkpoint_every: Option<u64>,
+    /// Whether batches are pinned and on their way to the device a step before they are needed; by default they are not. Of no influence
+    /// on the result.
+    pub copies_ahead: bool,
 }
 
 impl Default for Settings {
@@ -129,6 +132,7 @@ impl Default for Settings {
             precision: Precision::Float32,
             seed: 1234,
             checkpoint_every: None,
+            copies_ahead: false,
         }
     }
 }

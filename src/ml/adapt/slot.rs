@@ -121,8 +121,10 @@ fn resume(path: &Path, live: &[(String, Tensor)]) -> Result<Record, SlotError> {
     Ok(record)
 }
 
-/// The first tensor with an infinite element or one that is not a number.
+/// The first tensor with an infinite element or one that is not a number. All answers are read in one copy.
 pub(super) fn not_finite(live: &[(String, Tensor)]) -> Option<&str> {
-    let finite = |t: &Tensor| t.isfinite().all().to_kind(Kind::Int64).int64_value(&[]) == 1;
-    live.iter().find(|(_, tensor)| !finite(tensor)).map(|(name, _)| name.as_str())
+    let answers: Vec<Tensor> = live.iter().map(|(_, tensor)| tensor.isfinite().all()).collect();
+    let answers = Tensor::stack(&answers, 0).to_kind(Kind::Int64);
+    let answers = Vec::<i64>::try_from(answers).expect("an answer for each tensor");
+    live.iter().zip(answers).find(|(_, finite)| *finite == 0).map(|((name, _), _)| name.as_str())
 }

@@ -6,6 +6,7 @@ use std::fs;
 use proptest::prelude::*;
 use tch::{Device, Kind, no_grad};
 
+use crate::data::Batch;
 use crate::equations::Gan;
 use crate::network::{ChannelOrder, Logits, Parameter, RateGroup, Statistics};
 use crate::optim::{DecoupledDecay, Repeats};
@@ -151,12 +152,17 @@ impl Bench {
         self.train(&network, settings, source, &mut observer)
     }
 
+    fn observed(&self, settings: &Settings, source: Patterns, by: &mut dyn Observer) -> Result<Outcome, AdaptError> {
+        let network = Small::new(CLASSES, true, 1, Device::Cpu, settings.precision.kind());
+        self.train(&network, settings, source, by)
+    }
+
     fn train(
         &self,
         network: &dyn Network,
         settings: &Settings,
         source: Patterns,
-        observer: &mut dyn FnMut(&Progress) -> Control,
+        observer: &mut dyn Observer,
     ) -> Result<Outcome, AdaptError> {
         let (source, target) = (source.open(), Patterns::new(43).open());
         // Where a term needs none they are not looked at.
@@ -255,7 +261,7 @@ fn gradients_with(terms: Terms) -> BTreeMap<String, Tensor> {
     let settings = Settings { precision: Precision::Float64, terms, ..settings(Method::SourceOnly, 1) };
     let mut players = Players::new(&network, Companions::default(), &settings);
     begin_by_formula(&network, &players);
-    let batch = |k| Patterns::new(k).next_batch().unwrap();
+    let batch = |k| Fed::new(Patterns::new(k).next_batch().unwrap(), Tensor::shallow_clone);
     let by = Iteration { number: 0, settings: &settings, normalization: &NORMALIZATION, given: None };
     gradients(&mut players, &by, &batch(29), Some(&batch(43))).unwrap();
     let all = network.state().into_iter().chain(players.discriminator_weights());
@@ -334,7 +340,7 @@ fn discriminators_start_from_the_file_that_is_given_for_them() {
             slot: second.slot.path(),
             staging: second.staging.path(),
         };
-        adapt(&run, &still, &mut |_| Control::Continue).unwrap();
+        adapt(&run, &still, &mut |_: &Progress| Control::Continue).unwrap();
         let left = checkpoint::read(&second.staging.path().join("discriminator.safetensors")).unwrap().tensors;
         assert_eq!(left.len(), 10, "five layers of the main discriminator");
         assert!(left.iter().all(|(name, tensor)| given[name] == *tensor));
@@ -350,6 +356,7 @@ proptest! {
         precision in prop::sample::select(vec![Precision::Float32, Precision::BFloat16]),
         stops in prop::collection::btree_set(1u64..6, 0..3),
         kill in 0u64..6,
+        copies_ahead: bool,
     ) {
         let mut settings = Settings { precision, terms, ..settings(Method::SourceOnly, 6) };
         let betas = (0.9, 0.99);
@@ -365,6 +372,7 @@ proptest! {
         let whole = Bench::new();
         prop_assert_eq!(whole.run(&settings, Patterns::new(29), None).unwrap(), Outcome::Finished);
 
+        settings.copies_ahead = copies_ahead;
         let cut = Bench::new();
         for stop in stops {
             cut.run(&settings, Patterns::new(29), Some(stop)).unwrap();
@@ -373,7 +381,7 @@ proptest! {
         prop_assert!(cut.run(&settings, failing, None).is_err());
         // Abandoned, nothing is saved, so to the slot it is a kill. And a kill may come while it writes.
         let network = Small::new(CLASSES, true, 1, Device::Cpu, settings.precision.kind());
-        let killed = cut.train(&network, &settings, Patterns::new(29), &mut |_| Control::Abandon);
+        let killed = cut.train(&network, &settings, Patterns::new(29), &mut |_: &Progress| Control::Abandon);
         prop_assert!(killed.is_ok_and(|outcome| outcome != Outcome::Finished));
         fs::write(cut.slot.path().join("checkpoint.partial"), "half a file").unwrap();
         prop_assert_eq!(cut.run(&settings, Patterns::new(29), None).unwrap(), Outcome::Finished);
@@ -398,6 +406,109 @@ fn a_loss_that_is_no_number_ends_the_run_and_the_checkpoint_before_it_stays() {
     let whole = Bench::new();
     whole.run(&settings, Patterns::new(29), None).unwrap();
     assert!(whole.results() == bench.results());
+}
+
+/// Tells when losses are needed, and notes what it hears.
+struct Asking {
+    needs: fn(u64) -> bool,
+    answer: fn(u64) -> Control,
+    heard: Vec<(u64, Vec<u64>)>,
+}
+
+impl Asking {
+    fn new(needs: fn(u64) -> bool) -> Asking {
+        Asking { needs, answer: |_| Control::Continue, heard: Vec::new() }
+    }
+}
+
+impl Observer for Asking {
+    fn needs_losses(&mut self, progress: &Progress) -> bool {
+        (self.needs)(progress.done)
+    }
+
+    fn hear(&mut self, progress: &Progress) -> Control {
+        self.heard.push((progress.done, progress.losses.iter().map(|row| row.iteration).collect()));
+        (self.answer)(progress.done)
+    }
+}
+
+/// 25 iterations, with no checkpoint between.
+fn long() -> Settings {
+    Settings { schedule_iterations: 100, checkpoint_every: Some(1000), ..settings(Method::SourceOnly, 25) }
+}
+
+#[test]
+fn losses_are_told_in_order_and_once_when_they_are_needed_and_in_tens_otherwise() {
+    let numbers = |from: u64, to: u64| (from..to).collect::<Vec<u64>>();
+    let mut asking = Asking::new(|done| done == 3 || done == 4);
+    let bench = Bench::new();
+    bench.observed(&long(), Patterns::new(29), &mut asking).unwrap();
+    let told: Vec<_> = asking.heard.iter().filter(|(_, rows)| !rows.is_empty()).cloned().collect();
+    let expected = [(3, numbers(0, 3)), (4, vec![3]), (14, numbers(4, 14)), (24, numbers(14, 24)), (25, vec![24])];
+    assert_eq!(told, expected);
+    assert_eq!(asking.heard.len(), 25, "it hears of every iteration");
+}
+
+#[test]
+fn when_losses_are_read_changes_no_byte_of_the_results() {
+    let all = [|_| false, |_| true, |done: u64| done.is_multiple_of(3)].map(|needs| {
+        let bench = Bench::new();
+        bench.observed(&long(), Patterns::new(29), &mut Asking::new(needs)).unwrap();
+        bench.results()
+    });
+    assert!(all.iter().all(|results| *results == all[0]));
+}
+
+#[test]
+fn a_loss_that_is_no_number_is_named_by_its_iteration_however_late_it_is_read_and_nothing_of_it_is_kept() {
+    let never: fn(u64) -> bool = |_| false;
+    let save: fn(u64) -> Control = |done| if done == 6 { Control::Save } else { Control::Continue };
+    let stop: fn(u64) -> Control = |done| if done == 6 { Control::Stop } else { Control::Continue };
+    for (needs, answer, heard) in [
+        (never, (|_| Control::Continue) as fn(u64) -> Control, 9),
+        (never, save, 6),
+        (never, stop, 6),
+        (|done| done == 5, stop, 4),
+    ] {
+        let bench = Bench::new();
+        let mut asking = Asking { answer, ..Asking::new(needs) };
+        let poisoned = Patterns { poison: Some(3), ..Patterns::new(29) };
+        let error = bench.observed(&long(), poisoned, &mut asking).unwrap_err();
+        let AdaptError::LossNotFinite { iteration: 3, before: Some(before), kept: None, .. } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!((before.iteration, before.not_finite()), (2, None));
+        assert_eq!(asking.heard.len(), heard);
+        assert!(bench.results().is_empty() && !bench.slot.path().join("checkpoint.safetensors").exists());
+        let lines = fs::read_to_string(bench.slot.path().join("losses.jsonl")).unwrap();
+        assert_eq!(lines.lines().count(), 3, "those before it are in the log");
+    }
+}
+
+#[test]
+fn the_operations_of_a_step_are_those_of_its_passes_with_what_has_gradients() {
+    let of = |method| {
+        let mut operations = Vec::new();
+        let network = Small::new(CLASSES, true, 1, Device::Cpu, Kind::Float);
+        let mut observer = |progress: &Progress| {
+            operations.push(progress.operations);
+            Control::Continue
+        };
+        Bench::new().train(&network, &settings(method, 2), Patterns::new(29), &mut observer).unwrap();
+        assert_eq!(operations[0], operations[1]);
+        operations[0]
+    };
+    let network = Small::new(CLASSES, true, 1, Device::Cpu, Kind::Float);
+    let [height, width] = SIZE;
+    let images = Tensor::zeros([2, 3, height, width], (Kind::Float, Device::Cpu));
+    let forward = operations::counted(|| no_grad(|| network.forward(&images, Statistics::Batch, None))).1;
+    // Images have no gradient: the first convolution has one for its weights alone.
+    let first = (2 * 2 * 16 * (height / 2) * (width / 2) * 3 * 9) as u64;
+    let pass = 3 * forward - first;
+    assert_eq!(of(Method::SourceOnly), pass);
+    assert_eq!(of(Method::MinEnt), 2 * pass);
+    assert_eq!(of(Method::Dacs), 2 * pass + forward, "a teacher's pass has no gradients");
+    assert!(of(Method::Advent) > 2 * pass);
 }
 
 #[test]
@@ -465,7 +576,8 @@ fn supervised_training_lowers_the_loss() {
     };
     let mut losses = Vec::new();
     let mut observer = |progress: &Progress| {
-        losses.extend(progress.losses.iter().filter(|(loss, _)| *loss == Loss::SegMain).map(|(_, value)| value));
+        let all = progress.losses.iter().flat_map(LossRow::iter);
+        losses.extend(all.filter(|(loss, _)| *loss == Loss::SegMain).map(|(_, value)| value));
         Control::Continue
     };
     adapt(&run, &settings, &mut observer).unwrap();
@@ -537,7 +649,7 @@ fn heads_learn_faster_than_the_body_by_the_given_factor() {
     let generator = GeneratorOptimizer::Sgd { momentum: 0.9, weight_decay: 0.0, repeats: Repeats::Once };
     let precision = Precision::Float64;
     let settings = Settings { generator, precision, head_factor: 8.0, ..settings(Method::MinEnt, 3) };
-    Bench::new().train(&network, &settings, Patterns::new(29), &mut |_| Control::Continue).unwrap();
+    Bench::new().train(&network, &settings, Patterns::new(29), &mut |_: &Progress| Control::Continue).unwrap();
     assert_eq!(network.head, &network.body * 8.0);
     assert!(network.body.abs().min().double_value(&[]) > 0.0);
 }
@@ -597,7 +709,7 @@ fn what_a_run_cannot_work_with_is_said_before_or_at_its_first_iteration() {
             slot,
             staging,
         };
-        adapt(&run, &settings(Method::Advent, 1), &mut |_| Control::Continue).unwrap_err().to_string()
+        adapt(&run, &settings(Method::Advent, 1), &mut |_: &Progress| Control::Continue).unwrap_err().to_string()
     };
     assert_eq!(fail(&small, None), "adaptation needs target images, and none were given");
     assert_eq!(

@@ -10,7 +10,7 @@
 use tch::Tensor;
 
 use crate::draws::Draw;
-use crate::layer::{Conv, DropPath, First, Geometry, LayerNorm, Linear, Scope};
+use crate::layer::{Conv, DropPath, First, Geometry, LayerNorm, Linear, Scope, attention};
 use crate::network::RateGroup;
 
 /// The smallest side of an image, in pixels: of a smaller one the first stage has no key, as 8×8 of its cells make one.
@@ -236,8 +236,7 @@ impl Attention {
         let pairs = pairs.view([images, -1, 2, heads, size]).permute([2, 0, 3, 1, 4]);
         let (key, value) = (pairs.get(0), pairs.get(1));
         let scale = 1.0 / (size as f64).sqrt();
-        let none = None::<&Tensor>;
-        let attended = Tensor::scaled_dot_product_attention(&query, &key, &value, none, 0.0, false, scale, false);
+        let attended = attention(&query, &key, &value, scale);
         self.output.forward(&attended.transpose(1, 2).reshape([images, cells, channels]))
     }
 }

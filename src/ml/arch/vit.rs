@@ -15,7 +15,7 @@ use std::fmt::{self, Display, Formatter};
 use tch::Tensor;
 
 use crate::draws::Draw;
-use crate::layer::{Conv, DropPath, First, Geometry, LayerNorm, Linear, Scope, as_kind};
+use crate::layer::{Conv, DropPath, First, Geometry, LayerNorm, Linear, Scope, as_kind, attention};
 use crate::network::RateGroup;
 
 /// The side of a patch, in pixels.
@@ -231,8 +231,7 @@ impl Attention {
         let all = self.all.forward(x).view([images, tokens, 3, self.heads, HEAD_WIDTH]).permute([2, 0, 3, 1, 4]);
         let (query, key, value) = (all.get(0), all.get(1), all.get(2));
         let scale = 1.0 / (HEAD_WIDTH as f64).sqrt();
-        let none = None::<&Tensor>;
-        let attended = Tensor::scaled_dot_product_attention(&query, &key, &value, none, 0.0, false, scale, false);
+        let attended = attention(&query, &key, &value, scale);
         self.output.forward(&attended.transpose(1, 2).reshape([images, tokens, width]))
     }
 }

@@ -19,7 +19,7 @@ use tch::{Kind, Tensor};
 use super::{close, formula, network, vectors};
 use crate::adapt::{
     Adversary, Companions, Control, DiscriminatorInit, GeneratorOptimizer, LevelWeights, Method, Outcome, Precision,
-    Run, Settings, Terms, adapt,
+    Progress, Run, Settings, Terms, adapt,
 };
 use crate::arch::Arch;
 use crate::checkpoint;
@@ -121,7 +121,7 @@ fn three_steps(folder: &Path, golden: &Value, name: &str, precision: Precision, 
         slot: &place.path().join("slot"),
         staging: place.path(),
     };
-    let outcome = adapt(&run, &settings, &mut |_| Control::Continue).unwrap();
+    let outcome = adapt(&run, &settings, &mut |_: &Progress| Control::Continue).unwrap();
     assert_eq!(outcome, Outcome::Finished);
     let losses = std::fs::read_to_string(place.path().join("losses.jsonl")).unwrap();
     let read = |file: &str| checkpoint::read(&place.path().join(file)).unwrap().tensors;

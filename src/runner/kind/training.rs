@@ -5,7 +5,7 @@
 //! `parameter_repeats`, which follows the text. docs/migration.md lists both.
 
 use super::choosing::Score;
-use super::{Interval, KeySpec, Literal, Only, OutputRole, OutputSpec, ValueType};
+use super::{Interval, KeySpec, Literal, Only, OutputRole, OutputSpec, ValueType, viewing};
 
 /// The methods with a discriminator.
 pub(super) const ADVERSARIAL: Only = Only::is("method", &["advent", "adaptsegnet"]);
@@ -516,6 +516,7 @@ pub const KEYS: &[KeySpec] = &[
     .or_flag(false)
     .added()
     .origin("AdvEnt, train_UDA.py"),
+    viewing::CHANNELS_LAST,
     KeySpec::new(
         "dataset",
         ValueType::Dataset { labels: true },
@@ -574,6 +575,15 @@ pub const KEYS: &[KeySpec] = &[
     )
     .optional()
     .execution(),
+    KeySpec::new(
+        "copies_ahead",
+        ValueType::Flag,
+        "copy the images of a step to a GPU a step ahead and through pinned memory, so that it needn't wait for them; without effect on a \
+         CPU. Never run on a GPU",
+    )
+    .or_flag(false)
+    .execution()
+    .origin("none in AdvEnt, DAFormer or MIC"),
 ];
 
 pub(super) const OUTPUTS: &[OutputSpec] = &[

@@ -1,4 +1,4 @@
-//! The keys of every kind that predicts: how its network looks at an image.
+//! The keys of every kind that predicts: how its network looks at an image, and how its maps lie in memory.
 //!
 //! Knows no network. The default of `stride` depends on `window`, and neither may be smaller than what the other or the
 //! network needs: rules across keys, see `pipeline::windows`.
@@ -33,7 +33,19 @@ pub(super) const KEYS: &[KeySpec] = &[
     .or_flag(false)
     .added()
     .origin("none in AdvEnt, SegFormer, DAFormer and MIC"),
+    CHANNELS_LAST,
 ];
+
+/// How the tensors of a network lie in a GPU's memory. Trainings have it as well.
+pub(super) const CHANNELS_LAST: KeySpec = KeySpec::new(
+    "channels_last",
+    ValueType::Flag,
+    "keep the channels of DeepLab's and EfficientNet-Lite0's maps adjacent in memory on a GPU as well, as always on a CPU; without effect \
+     on a CPU. Never run on a GPU",
+)
+.or_flag(false)
+.added()
+.origin("none in AdvEnt, SegFormer, DAFormer and MIC");
 
 /// The key of the window.
 pub const WINDOW: &str = "window";

@@ -163,7 +163,7 @@ fn a_name_stands_for_the_output_that_fits_and_weights_bring_their_network() {
     assert_eq!(inputs(&pipeline, "entropy"), ["weights ← runs/test/inter/model.safetensors", "images ← there"]);
     assert_eq!(
         parameters(&pipeline, "entropy"),
-        ["flip_test false", r#"model.arch "small""#, "model.multi_level true"]
+        ["flip_test false", "channels_last false", r#"model.arch "small""#, "model.multi_level true"]
     );
     assert_eq!(inputs(&pipeline, "rank"), ["scores ← runs/test/entropy/scores.csv"]);
     assert_eq!(parameters(&pipeline, "rank"), ["lambda 0.67", r#"normalize "none""#]);
@@ -191,6 +191,7 @@ fn a_name_stands_for_the_output_that_fits_and_weights_bring_their_network() {
             "overlays 8",
             "predictions false",
             "flip_test false",
+            "channels_last false",
             r#"model.inter.arch "small""#,
             "model.inter.multi_level true",
             r#"model.intra.arch "small""#,
@@ -211,12 +212,12 @@ fn weights_come_from_files_too_and_one_of_several_is_called_after_its_file() {
     assert_eq!(inputs(&pipeline, "entropy"), ["weights ← gta2city.pth after 0", "images ← there"]);
     assert_eq!(
         parameters(&pipeline, "entropy"),
-        ["flip_test false", r#"model.arch "small""#, "model.multi_level true"]
+        ["flip_test false", "channels_last false", r#"model.arch "small""#, "model.multi_level true"]
     );
     assert_eq!(inputs(&pipeline, "intra")[2], "weights ← published/gta2city.v2 after 0");
     assert_eq!(inputs(&pipeline, "evaluate")[1], "weights.gta2city.v2 ← published/gta2city.v2.pth after 0");
     assert_eq!(
-        parameters(&pipeline, "evaluate")[3..7],
+        parameters(&pipeline, "evaluate")[4..8],
         [
             r#"model.inter.arch "small""#,
             "model.inter.multi_level true",
@@ -437,7 +438,10 @@ fn a_path_that_is_or_lies_in_an_output_is_an_edge_and_a_folder_around_outputs_wa
         ]
     );
     // The path of a training's output brings its network just as its name does.
-    assert_eq!(parameters(&pipeline, "use"), ["flip_test false", r#"model.arch "small""#, "model.multi_level true"]);
+    assert_eq!(
+        parameters(&pipeline, "use"),
+        ["flip_test false", "channels_last false", r#"model.arch "small""#, "model.multi_level true"]
+    );
     let made = &pipeline.datasets[2];
     assert_eq!(made.producers, [1, 2].map(|output| OutputId { stage: StageId(0), output }));
     assert_eq!(made.map, [(1, 0), (34, 255)]);
@@ -454,7 +458,7 @@ fn a_window_has_a_stride_of_three_quarters_unless_another_is_given() {
         let text =
             WHOLE.replace("weights = \"inter\"\n    images", &format!("{lines}\n    weights = \"inter\"\n    images"));
         let mut found = parameters(&pipeline(&text), "entropy");
-        found.retain(|parameter| !parameter.starts_with("model."));
+        found.retain(|parameter| !parameter.starts_with("model.") && !parameter.starts_with("channels_last"));
         found.sort();
         found
     };

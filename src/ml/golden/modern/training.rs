@@ -12,7 +12,7 @@ use tch::{Kind, Tensor};
 use super::{SEED, network, stored, vectors};
 use crate::adapt::{
     Augmentation, Companions, Control, FeatureDistance, GeneratorOptimizer, Given, GivenIteration, LevelWeights,
-    Masked, MaskedImages, Mean, Mixed, Outcome, Precision, Run, Settings, Teacher, Terms, Warmup, adapt,
+    Masked, MaskedImages, Mean, Mixed, Outcome, Precision, Progress, Run, Settings, Teacher, Terms, Warmup, adapt,
 };
 use crate::checkpoint;
 use crate::data::{Batch, Batches};
@@ -143,7 +143,7 @@ fn train(folder: &Path, golden: &Value, run: &Value, precision: Precision) -> Tr
         slot: &place.path().join("slot"),
         staging: place.path(),
     };
-    let outcome = adapt(&run, &settings, &mut |progress| {
+    let outcome = adapt(&run, &settings, &mut |progress: &Progress| {
         if progress.done == 1 {
             gradients = student.parameters().into_iter().map(|p| (p.name, p.tensor.grad().copy())).collect();
         }
