@@ -293,7 +293,9 @@ impl Linear {
     pub(crate) fn then(&self, next: &Linear) -> Linear {
         assert!(next.bias.is_none(), "it would have to be added");
         let bias = self.bias.as_ref().map(|bias| next.weight.mv(bias));
-        Linear { weight: next.weight.matmul(&self.weight), bias }
+        let weight = next.weight.matmul(&self.weight);
+        operations::linear(&self.weight, &next.weight, &weight);
+        Linear { weight, bias }
     }
 
     /// On the channels of a map: N×d×h×w → N×e×h×w.
