@@ -10,7 +10,7 @@ use std::ptr;
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
-use crate::{Autocast, answered};
+use crate::{Autocast, answered, cpu};
 
 unsafe extern "C" {
     fn intrada_shim_by_taps(
@@ -26,13 +26,18 @@ unsafe extern "C" {
 /// From so many channels on, as fewer were not measured: their products are small.
 const CHANNELS: i64 = 64;
 
-/// Whether [`by_taps`] can do, and does sooner, a convolution without stride or groups: in single precision on a CPU, several taps, enough
-/// channels.
+/// Whether [`by_taps`] can do, and does sooner, a convolution without stride or groups: in single precision on a CPU that oneDNN may use, several
+/// taps, enough channels.
 pub fn is_for_taps(x: &Tensor, weight: &Tensor) -> bool {
     let size = weight.size();
     let [output, input, height, width] = size[..] else { return false };
     let is_single = [x, weight].iter().all(|tensor| tensor.device() == Device::Cpu && tensor.kind() == Kind::Float);
-    is_single && height == width && height > 1 && input.min(output) >= CHANNELS && !Autocast::is_on(Device::Cpu)
+    is_single
+        && cpu::has_onednn()
+        && height == width
+        && height > 1
+        && input.min(output) >= CHANNELS
+        && !Autocast::is_on(Device::Cpu)
 }
 
 /// The same as `conv2d` with stride 1, N×C×H×W by O×C×k×k, gradients included; but no gradients of gradients.

@@ -11,6 +11,7 @@ use torch_sys::C_tensor;
 
 mod autocast;
 pub mod convolution;
+pub mod cpu;
 pub mod elementwise;
 pub mod fused;
 pub mod upsample;
@@ -33,11 +34,20 @@ fn answered(message: *mut c_char) -> Result<(), ShimError> {
     if message.is_null() {
         return Ok(());
     }
-    // SAFETY: what isn't null is a zero-terminated string of the shim, which nobody else has.
-    let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
-    // SAFETY: it was allocated by the shim, and is not used from here on.
-    unsafe { intrada_shim_free(message) };
-    Err(ShimError(text))
+    // SAFETY: what isn't null is a string of the shim, which nobody else has.
+    Err(ShimError(unsafe { taken(message) }))
+}
+
+/// The text of a string, which is freed.
+///
+/// # Safety
+/// It is a zero-terminated string that the shim has allocated, and is not used elsewhere.
+unsafe fn taken(string: *mut c_char) -> String {
+    // SAFETY: the caller says so.
+    let text = unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned();
+    // SAFETY: the caller says so.
+    unsafe { intrada_shim_free(string) };
+    text
 }
 
 /// What the C++ side takes of a list of tensors. They must outlive it.

@@ -5,6 +5,7 @@
 #include "guarded.h"
 
 #include <ATen/Context.h>
+#include <ATen/Version.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/_foreach_lerp.h>
 #include <ATen/ops/_fused_adamw.h>
@@ -98,6 +99,12 @@ char *intrada_shim_autocast_end(bool is_cuda, bool was_enabled, int8_t was_type)
     at::autocast::set_autocast_dtype(device, static_cast<at::ScalarType>(was_type));
   });
 }
+
+char *intrada_shim_cpu_capability() { return strdup(at::get_cpu_capability().c_str()); }
+
+void intrada_shim_leave_onednn_out() { at::globalContext().setUserEnabledMkldnn(false); }
+
+bool intrada_shim_has_onednn() { return at::globalContext().userEnabledMkldnn(); }
 
 char *intrada_shim_allow_tf32() {
   return guarded([&] {

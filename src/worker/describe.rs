@@ -31,7 +31,7 @@ pub(crate) fn description() -> Description {
     Description {
         format: FORMAT,
         built_for: BUILT_FOR.map(str::to_owned),
-        instruction_set: cpu::instruction_set(),
+        instruction_set: Some(cpu::instruction_set()),
         libtorch: file.as_deref().and_then(version_beside),
         file,
         // libtorch itself reports its CUDA version only if it finds a GPU.

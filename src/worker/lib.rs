@@ -83,7 +83,7 @@ fn advise(error: &(dyn Error + 'static)) -> Option<&'static str> {
 /// Prepares libtorch for the job.
 fn settle(job: &Job) -> Result<Place, Failure> {
     let device = device::named(&job.device)?;
-    let chosen = chosen_for(job)?;
+    let chosen = Some(chosen_for(job)?);
     // Sums are rounded in another order with another number of threads, so the job sets the number, not the machine.
     tch::set_num_threads(job.threads as i32);
     let [name, libtorch] = [Some(format!("{device:?}").to_lowercase()), describe::libtorch()];
@@ -104,23 +104,20 @@ fn settle(job: &Job) -> Result<Place, Failure> {
 }
 
 /// Checks that libtorch uses the job's instruction set and is the expected version; returns the instructions that it chose.
-fn chosen_for(job: &Job) -> Result<Option<String>, Failure> {
+fn chosen_for(job: &Job) -> Result<String, Failure> {
     if let Some(other) = describe::other_libtorch() {
         return Err(Failure::advised(other, describe::OTHER_LIBTORCH_CURE));
     }
     let chosen = cpu::instruction_set();
-    if job.instruction_set.is_some() && !cpu::hold() {
-        return Err(Failure::advised(
-            "this libtorch doesn't support `instruction_set`: it has no switch for oneDNN",
-            "remove `instruction_set` from [pipeline]",
-        ));
+    if job.instruction_set.is_some() {
+        cpu::hold();
     }
-    match (&job.instruction_set, chosen) {
-        (Some(wanted), Some(chosen)) if *wanted != chosen => Err(Failure::advised(
+    match &job.instruction_set {
+        Some(wanted) if *wanted != chosen => Err(Failure::advised(
             format!("the pipeline says `instruction_set = \"{wanted}\"`, but libtorch supports at most {chosen} here"),
             "set another instruction_set in [pipeline], or none; the keys change with it",
         )),
-        (_, chosen) => Ok(chosen),
+        _ => Ok(chosen),
     }
 }
 

@@ -130,9 +130,7 @@ pub(crate) fn train(work: &Work, own: Vec<Source>, target: Option<&Source>) -> R
     if let Some(init) = init(work, parameters.init_part) {
         notes.insert("init".to_owned(), log_restored(&load(work, &parameters.model, &init, network.as_ref())?));
     }
-    if let Some(set) = cpu::instruction_set() {
-        notes.insert("instruction_set".to_owned(), over_attempts(&work.job.slot, &set));
-    }
+    notes.insert("instruction_set".to_owned(), over_attempts(&work.job.slot, &cpu::instruction_set()));
     let companions = Beside::build(work, &parameters)?;
     let given = choices(work)?;
     let labels = LabelUse::Required { classes: work.class_count()? };
