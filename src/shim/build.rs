@@ -5,10 +5,11 @@ use std::env;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     // Calls into libtorch: optimising them gains nothing and costs time.
-    const CALLS: [&str; 2] = ["shim.cpp", "convolution.cpp"];
+    const CALLS: &str = "shim.cpp";
     // Loops over numbers.
-    const LOOPS: [&str; 2] = ["elementwise.cpp", "upsample.cpp"];
-    for file in CALLS.iter().chain(&LOOPS).chain(&["guarded.h", "widest.h"]) {
+    const LOOPS: &str = "loops.cpp";
+    const INCLUDED: [&str; 5] = ["convolution.cpp", "elementwise.cpp", "upsample.cpp", "guarded.h", "widest.h"];
+    for file in [CALLS, LOOPS].iter().chain(&INCLUDED) {
         println!("cargo::rerun-if-changed={file}");
     }
     for variable in ["LIBTORCH", "LIBTORCH_CXX11_ABI", "LIBTORCH_INCLUDE", "LIBTORCH_USE_PYTORCH"] {
@@ -16,7 +17,7 @@ fn main() {
     }
     let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
     if let Some(include) = intrada_libtorch::include_folder() {
-        let compile = |sources: [&str; 2], optimisation, name| {
+        let compile = |source, optimisation, name| {
             cc::Build::new()
                 .cpp(true)
                 .std("c++17")
@@ -27,7 +28,7 @@ fn main() {
                 .debug(false)
                 .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
                 .include(&include)
-                .files(sources)
+                .file(source)
                 .compile(name);
         };
         compile(CALLS, 0, "intrada_shim");

@@ -40,7 +40,7 @@ pub(super) const KEYS: &[KeySpec] = &[
 pub(super) const CHANNELS_LAST: KeySpec = KeySpec::new(
     "channels_last",
     ValueType::Flag,
-    "keep the channels of DeepLab's and EfficientNet-Lite0's maps adjacent in memory on a GPU as well, as always on a CPU; without effect \
+    "keep the channels of DeepLab's, EfficientNet-Lite0's and SegFormer's maps adjacent in memory on a GPU as well, as always on a CPU; without effect \
      on a CPU. Never run on a GPU",
 )
 .or_flag(false)
