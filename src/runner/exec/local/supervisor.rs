@@ -15,7 +15,7 @@
 //! ```
 //!
 //! A supervisor has one job at a time. Starting this program takes several times as long as a small command, so the runner keeps
-//! supervisors for its next jobs ([`Supervisor::rest`]) and dismisses them at its end.
+//! supervisors for its next jobs (`Supervisor::rest`) and dismisses them at its end.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
