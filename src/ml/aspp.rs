@@ -100,19 +100,8 @@ mod tests {
     use tch::{Device, no_grad};
 
     use super::*;
+    use crate::folded::tests::{close, image};
     use crate::layer::channels_last;
-
-    fn close(ours: &Tensor, theirs: &Tensor) {
-        assert_eq!(ours.size(), theirs.size());
-        let away = (ours - theirs).abs().max().double_value(&[]);
-        assert!(away <= 1e-12 * theirs.abs().max().double_value(&[]), "{away} away");
-    }
-
-    fn image(channels: i64, height: i64, width: i64) -> Tensor {
-        Tensor::arange(2 * channels * height * width, (Kind::Double, Device::Cpu))
-            .sin()
-            .view([2, channels, height, width])
-    }
 
     /// As the paper defines it.
     fn summed(aspp: &Aspp, x: &Tensor) -> Tensor {

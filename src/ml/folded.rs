@@ -36,20 +36,21 @@ impl Layer for Folded {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use tch::{Device, no_grad};
 
     use super::*;
     use crate::layer::Scope;
     use crate::network::RateGroup;
 
-    fn close(ours: &Tensor, theirs: &Tensor) {
+    pub(crate) fn close(ours: &Tensor, theirs: &Tensor) {
         assert_eq!(ours.size(), theirs.size());
         let away = (ours - theirs).abs().max().double_value(&[]);
         assert!(away <= 1e-12 * theirs.abs().max().double_value(&[]), "{away} away");
     }
 
-    fn image(channels: i64, height: i64, width: i64) -> Tensor {
+    /// N×C×H×W, N = 2.
+    pub(crate) fn image(channels: i64, height: i64, width: i64) -> Tensor {
         Tensor::arange(2 * channels * height * width, (Kind::Double, Device::Cpu))
             .sin()
             .view([2, channels, height, width])

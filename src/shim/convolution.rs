@@ -10,7 +10,7 @@ use std::ptr;
 use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
-use crate::{Autocast, answered, cpu};
+use crate::{Autocast, cpu, made};
 
 unsafe extern "C" {
     fn intrada_shim_by_taps(
@@ -46,12 +46,8 @@ pub fn is_for_taps(x: &Tensor, weight: &Tensor) -> bool {
 /// Shapes that don't belong together, and what [`is_for_taps`] denies.
 pub fn by_taps(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, padding: i64, dilation: i64) -> Tensor {
     let bias = bias.map_or(ptr::null(), Tensor::as_ptr);
-    let mut result = ptr::null_mut();
-    // SAFETY: live tensors, or null for none; the place is written where no message comes back.
-    let answer = unsafe { intrada_shim_by_taps(x.as_ptr(), weight.as_ptr(), bias, padding, dilation, &mut result) };
-    answered(answer).unwrap_or_else(|error| panic!("{error}"));
-    // SAFETY: a tensor that was made for us.
-    unsafe { Tensor::from_ptr(result) }
+    // SAFETY: live tensors, or null for none, and a place for the result.
+    made(|result| unsafe { intrada_shim_by_taps(x.as_ptr(), weight.as_ptr(), bias, padding, dilation, result) })
 }
 
 #[cfg(test)]

@@ -4,12 +4,11 @@
 //! of one's choice, and the parametric one that could stand for it computes its gradients number by number.
 
 use std::ffi::c_char;
-use std::ptr;
 
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-use crate::answered;
+use crate::{answered, made};
 
 unsafe extern "C" {
     fn intrada_shim_is_for_information(p: *const C_tensor) -> bool;
@@ -28,12 +27,8 @@ pub fn information(p: &Tensor, epsilon: f64, divisor: f64) -> Tensor {
     if !unsafe { intrada_shim_is_for_information(p.as_ptr()) } {
         return by_single_operations(p, epsilon, divisor);
     }
-    let mut result = ptr::null_mut();
-    // SAFETY: a live tensor; the place is written where no message comes back.
-    let answer = unsafe { intrada_shim_information(p.as_ptr(), epsilon, divisor, &mut result) };
-    answered(answer).unwrap_or_else(|error| panic!("{error}"));
-    // SAFETY: a tensor that was made for us.
-    unsafe { Tensor::from_ptr(result) }
+    // SAFETY: a live tensor, and a place for the result.
+    made(|result| unsafe { intrada_shim_information(p.as_ptr(), epsilon, divisor, result) })
 }
 
 /// On GPUs, in half precision, and of what isn't dense.

@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 use std::ffi::{CStr, c_char};
+use std::ptr;
 
 use tch::Tensor;
 use torch_sys::C_tensor;
@@ -36,6 +37,17 @@ fn answered(message: *mut c_char) -> Result<(), ShimError> {
     }
     // SAFETY: what isn't null is a string of the shim, which nobody else has.
     Err(ShimError(unsafe { taken(message) }))
+}
+
+/// The tensor that a function puts into the place that it is given.
+///
+/// # Panics
+/// libtorch refuses the call.
+fn made(call: impl FnOnce(*mut *mut C_tensor) -> *mut c_char) -> Tensor {
+    let mut result = ptr::null_mut();
+    answered(call(&mut result)).unwrap_or_else(|error| panic!("{error}"));
+    // SAFETY: where there is no message, a tensor was made for us.
+    unsafe { Tensor::from_ptr(result) }
 }
 
 /// The text of a string, which is freed.

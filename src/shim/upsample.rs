@@ -5,12 +5,11 @@
 //! forward pass is libtorch's.
 
 use std::ffi::c_char;
-use std::ptr;
 
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-use crate::answered;
+use crate::made;
 
 unsafe extern "C" {
     fn intrada_shim_upsample(
@@ -27,12 +26,8 @@ unsafe extern "C" {
 /// # Panics
 /// Other dimensions, or no pixel.
 pub fn bilinear(x: &Tensor, [height, width]: [i64; 2], corners: bool) -> Tensor {
-    let mut result = ptr::null_mut();
-    // SAFETY: a live tensor; the place is written where no message comes back.
-    let answer = unsafe { intrada_shim_upsample(x.as_ptr(), height, width, corners, &mut result) };
-    answered(answer).unwrap_or_else(|error| panic!("{error}"));
-    // SAFETY: a tensor that was made for us.
-    unsafe { Tensor::from_ptr(result) }
+    // SAFETY: a live tensor, and a place for the result.
+    made(|result| unsafe { intrada_shim_upsample(x.as_ptr(), height, width, corners, result) })
 }
 
 #[cfg(test)]
