@@ -4,6 +4,7 @@
 //! compressor that another crate's build options could replace. `fdeflate`, which is used here, is part of the `png`
 //! crate's own path, while its slower levels use whichever deflate implementation the program was linked with.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use png::{BitDepth, ColorType, DeflateCompression, Filter};
@@ -47,12 +48,15 @@ pub fn jpeg_of(image: &Rgb, quality: u8) -> Vec<u8> {
 /// # Errors
 /// [`DataError::Io`], which names the file.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, bytes)).map_err(|source| DataError::Io {
-        verb: "write",
-        path: path.to_owned(),
-        source,
-    })
+    let write = || std::fs::write(path, bytes);
+    let written = match write() {
+        // Rare: the folders of most files are there.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| write())
+        }
+        written => written,
+    };
+    written.map_err(|source| DataError::Io { verb: "write", path: path.to_owned(), source })
 }
 
 fn encode<const C: usize>(picture: &Raster<C>, color: ColorType, palette: Option<Vec<u8>>) -> Vec<u8> {

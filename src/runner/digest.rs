@@ -30,9 +30,17 @@ impl Digest {
     pub fn of_file(path: &Path) -> io::Result<(Digest, u64)> {
         let file = plain::open(path)?;
         let size = file.metadata()?.len();
+        Digest::of_whole_file(&file, size)
+    }
+
+    /// The same of an open file that has this size, to its end even if it has grown since.
+    ///
+    /// # Errors
+    /// Errors of reading the file.
+    pub fn of_whole_file(file: &File, size: u64) -> io::Result<(Digest, u64)> {
         let mut hasher = blake3::Hasher::new();
         if size >= WORTH_THREADS as u64 {
-            hash_in_blocks(&file, &mut hasher)?;
+            hash_in_blocks(file, &mut hasher)?;
         } else {
             let mut bytes = Vec::with_capacity(size as usize);
             // Reading the file directly would query its size and position once more.

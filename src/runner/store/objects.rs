@@ -16,8 +16,8 @@ use super::answer::is_lack_of_room;
 use super::artifact::{Artifact, Kind};
 use super::error::{At, Error};
 use super::later::Durable;
-use super::publish::{is_without_parent, protect, sync_files, sync_parents};
-use super::stat::{Stat, now_ns, set_back_where_possible};
+use super::publish::{is_without_parent, protect, protect_open, sync_files, sync_parents};
+use super::stat::{Stat, now_ns, set_back_open_where_possible, set_back_where_possible};
 use super::strange::{self, Record};
 use super::tree::{Leaf, Visitor, WalkError, fold};
 use super::upstream::Content;
@@ -452,11 +452,21 @@ impl Insertion<'_> {
 }
 
 /// Makes a file read-only and hashes it; `None` if it changed while being hashed.
+///
+/// By one open file: each look through a path costs as much as all the rest for a small one.
 fn hash_still(path: &Path) -> Result<Option<(Stat, Digest)>, Error> {
-    protect(path)?;
-    let settled = set_back_where_possible(path).at("set the time of", path)?;
-    let before = Stat::of_itself(path).at("look at", path)?;
-    let (digest, size) = Digest::of_file(path).at("read", path)?;
+    let (file, metadata) = match plain::open_file(path) {
+        // Its writer may have been the last who could read it.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            protect(path)?;
+            plain::open_file(path)
+        }
+        opened => opened,
+    }
+    .at("read", path)?;
+    protect_open(&file, &metadata, path)?;
+    let (settled, before) = set_back_open_where_possible(&file).at("set the time of", path)?;
+    let (digest, size) = Digest::of_whole_file(&file, before.size).at("read", path)?;
     let after = Stat::of_itself(path).at("look at", path)?;
     Ok((before == after && size == after.size).then_some((settled, digest)))
 }
@@ -465,10 +475,10 @@ impl Visitor for Insertion<'_> {
     type Error = Error;
 
     fn file(&self, path: &Path) -> Result<Leaf, Error> {
-        // Read first: moving an original clears the executable bit.
-        let executable = Stat::of_itself(path).at("look at", path)?.is_executable();
-        for _ in 0..2 {
-            let metadata = fs::symlink_metadata(path).at("look at", path)?;
+        // Looked at first: moving an original clears the executable bit.
+        let mut metadata = fs::symlink_metadata(path).at("look at", path)?;
+        let executable = Stat::from(&metadata).is_executable();
+        for is_last in [false, true] {
             let stat = Stat::from(&metadata);
             // With further hard links, moving would make those read-only, and the object writable through them.
             let ours = self.take == Take::Move && stat.dev == self.store.device && metadata.nlink() == 1;
@@ -481,6 +491,9 @@ impl Visitor for Insertion<'_> {
                 let object = FileDigest(digest);
                 self.push(Staged { object, place, stat: hashed });
                 return Ok(Leaf { object, executable, size: hashed.size });
+            }
+            if !is_last {
+                metadata = fs::symlink_metadata(path).at("look at", path)?;
             }
         }
         Err(Error::Changing { path: path.to_owned() })

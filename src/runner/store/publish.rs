@@ -4,7 +4,7 @@
 //! all. Also removes what killed processes left in `tmp/`.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -184,6 +184,17 @@ pub(super) fn sync_files(paths: &[&Path]) -> Result<(), Error> {
 /// used.
 pub(super) fn protect(path: &Path) -> Result<(), Error> {
     match fs::set_permissions(path, Permissions::from_mode(0o444)) {
+        Err(error) if is_refusal(&error) => Ok(()),
+        result => result.at("protect", path),
+    }
+}
+
+/// The same of an open file with this metadata.
+pub(super) fn protect_open(file: &File, metadata: &Metadata, path: &Path) -> Result<(), Error> {
+    if metadata.permissions().mode() & 0o7777 == 0o444 {
+        return Ok(());
+    }
+    match file.set_permissions(Permissions::from_mode(0o444)) {
         Err(error) if is_refusal(&error) => Ok(()),
         result => result.at("protect", path),
     }

@@ -167,12 +167,20 @@ pub fn now_ns() -> i64 {
 /// Errors of opening the file or setting its time, for instance if it belongs to somebody else.
 pub fn set_back(path: &Path) -> io::Result<Stat> {
     let stat = Stat::of_itself(path)?;
+    if stat.is_content_settled(now_ns()) || stat.is_link() {
+        return Ok(stat);
+    }
+    set_back_open(&File::open(path)?)
+}
+
+/// The same of an open file.
+fn set_back_open(file: &File) -> io::Result<Stat> {
+    let stat = Stat::from(&file.metadata()?);
     let now = now_ns();
-    if stat.is_content_settled(now) || stat.is_link() {
+    if stat.is_content_settled(now) {
         return Ok(stat);
     }
     let back = now.min(stat.mtime_ns) - stat.tick_ns() - 1;
-    let file = File::open(path)?;
     file.set_times(FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_nanos(back.max(0) as u64)))?;
     Ok(Stat::from(&file.metadata()?))
 }
@@ -183,13 +191,29 @@ pub fn set_back(path: &Path) -> io::Result<Stat> {
 /// # Errors
 /// Those of [`set_back`] that are not refusals.
 pub(super) fn set_back_where_possible(path: &Path) -> io::Result<Stat> {
-    let stat = match set_back(path) {
-        Err(error) if is_refusal(&error) => Stat::of_itself(path)?,
+    match set_back(path) {
+        Err(error) if is_refusal(&error) => Stat::of_itself(path),
+        stat => stat,
+    }
+    .map(surely)
+}
+
+/// The same of an open file. Also returns its stat as it is.
+///
+/// # Errors
+/// Those of [`set_back`] that are not refusals.
+pub(super) fn set_back_open_where_possible(file: &File) -> io::Result<(Stat, Stat)> {
+    let stat = match set_back_open(file) {
+        Err(error) if is_refusal(&error) => Stat::from(&file.metadata()?),
         stat => stat?,
     };
-    // Some report success without setting it.
+    Ok((surely(stat), stat))
+}
+
+/// A stat after its time was set back, or one that no file has: some file systems report success without setting it.
+fn surely(stat: Stat) -> Stat {
     let is_sure = stat.is_content_settled(now_ns()) || stat.is_link();
-    Ok(if is_sure { stat } else { Stat { mtime_ns: UNSURE_NS, ..stat } })
+    if is_sure { stat } else { Stat { mtime_ns: UNSURE_NS, ..stat } }
 }
 
 #[cfg(test)]
