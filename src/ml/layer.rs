@@ -3,7 +3,7 @@
 //! Knows no network. Initial values depend only on (seed, tensor name), not on libtorch's generator: so they depend neither
 //! on the order in which layers are made nor on the device, and a network with an additional head starts with the same
 //! body.
-use intrada_shim::convolution::{by_taps, is_for_taps};
+use intrada_shim::convolution::{convolve, is_ours};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use tch::{Device, Kind, Tensor, no_grad};
@@ -248,13 +248,26 @@ impl Conv {
 /// The form that is quickest on this device.
 pub(crate) fn convolution(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, geometry: Geometry) -> Tensor {
     let Geometry { stride, padding, dilation, groups, .. } = geometry;
-    let result = if stride == 1 && groups == 1 && is_for_taps(x, weight) {
-        by_taps(x, weight, bias, padding, dilation)
+    let result = if stride == 1 && groups == 1 && is_ours(x, weight) {
+        convolve(x, weight, bias, padding, dilation)
     } else {
         x.conv2d(weight, bias, stride, padding, dilation, groups)
     };
     operations::convolution(x, weight, &result);
     result
+}
+
+/// x·Wᵀ + b over the last dimension, in the form that is quickest on this device.
+fn product(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+    let (size, kernel) = (x.size(), weight.unsqueeze(-1).unsqueeze(-1));
+    let (input, output) = (size[size.len() - 1], weight.size()[0]);
+    if !is_ours(x, &kernel) {
+        return x.linear(weight, bias);
+    }
+    // The rows as the cells of an image.
+    let image = x.reshape([1, 1, -1, input]).permute([0, 3, 1, 2]);
+    let result = convolve(&image, &kernel, bias, 0, 1).permute([0, 2, 3, 1]);
+    result.reshape([&size[..size.len() - 1], &[output]].concat())
 }
 
 /// softmax(q·kᵀ · `scale`)·v, of …×n×d queries by …×m×d keys and values.
@@ -284,7 +297,7 @@ impl Linear {
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
         let bias = self.bias.as_ref().map(|bias| as_kind(bias, x.kind()));
         let weight = as_kind(&self.weight, x.kind());
-        let result = x.linear(&weight, bias.as_ref());
+        let result = product(x, &weight, bias.as_ref());
         operations::linear(x, &weight, &result);
         result
     }

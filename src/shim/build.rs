@@ -8,7 +8,8 @@ fn main() {
     const CALLS: &str = "shim.cpp";
     // Loops over numbers.
     const LOOPS: &str = "loops.cpp";
-    const INCLUDED: [&str; 5] = ["convolution.cpp", "elementwise.cpp", "upsample.cpp", "guarded.h", "widest.h"];
+    const INCLUDED: [&str; 7] =
+        ["convolution.cpp", "elementwise.cpp", "upsample.cpp", "guarded.h", "product.h", "widest.h", "winograd.h"];
     for file in [CALLS, LOOPS].iter().chain(&INCLUDED) {
         println!("cargo::rerun-if-changed={file}");
     }
@@ -18,7 +19,14 @@ fn main() {
     let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_owned());
     if let Some(include) = intrada_libtorch::include_folder() {
         let compile = |source, optimisation, name| {
-            cc::Build::new()
+            let mut build = cc::Build::new();
+            // ATen's parallel loops are in its headers, and without OpenMP they are loops. Other compilers have another OpenMP than the
+            // libtorch that torch-sys links with it.
+            let is_gnu = build.get_compiler().is_like_gnu();
+            if is_gnu {
+                build.flag("-fopenmp");
+            }
+            build
                 .cpp(true)
                 .std("c++17")
                 .warnings(false)
@@ -33,6 +41,9 @@ fn main() {
         };
         compile(CALLS, 0, "intrada_shim");
         compile(LOOPS, 3, "intrada_shim_loops");
+        if env::var("CARGO_CFG_TARGET_OS").is_ok_and(|system| system == "linux") {
+            println!("cargo::rustc-link-lib=gomp");
+        }
     }
     // For this crate's unit tests.
     for argument in intrada_libtorch::link_arguments() {

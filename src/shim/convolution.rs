@@ -1,8 +1,13 @@
-//! A convolution with a backward pass of its own.
+//! A convolution of which we choose the algorithms, forwards and backwards.
 //!
-//! For the gradient of the weights oneDNN gathers the cells of all taps first (it has no direct form for dilated convolutions, and with
-//! adjacent channels a slow one for others): 44 to 58 GFLOP a second and core of an AVX2 machine. A matrix product for each tap reads
-//! them where they lie: 62 to 81. With one thread and one image libtorch also leaves oneDNN out forwards; this doesn't: 83 becomes 104.
+//! libtorch gives convolutions of one image with one thread to MKL, and its products too; on an AMD EPYC (Zen 5) MKL reaches 110 GFLOP a
+//! second and core, and oneDNN 290. So 1×1 convolutions go to oneDNN whatever the number of threads, and the gradients of their weights
+//! are products by oneDNN's kernels for blocks (product.h), which libtorch exports, where the CPU has AVX-512, else by MKL.
+//!
+//! 3×3 convolutions take less than half the multiplications by Winograd's algorithm (winograd.h), for the result and both gradients: 430 to
+//! 530 GFLOP a second and core on that CPU, counted as those of the convolution. Where there are too few cells for it, and for other kernels,
+//! the gradient of the weights is a product for each tap, which reads the cells where they lie; oneDNN gathers them first, as it has no
+//! direct form for dilated convolutions.
 
 use std::ffi::c_char;
 use std::ptr;
@@ -13,7 +18,7 @@ use torch_sys::C_tensor;
 use crate::{Autocast, cpu, made};
 
 unsafe extern "C" {
-    fn intrada_shim_by_taps(
+    fn intrada_shim_convolution(
         x: *const C_tensor,
         weight: *const C_tensor,
         bias: *const C_tensor,
@@ -26,28 +31,23 @@ unsafe extern "C" {
 /// From so many channels on, as fewer were not measured: their products are small.
 const CHANNELS: i64 = 64;
 
-/// Whether [`by_taps`] can do, and does sooner, a convolution without stride or groups: in single precision on a CPU that oneDNN may use, several
-/// taps, enough channels.
-pub fn is_for_taps(x: &Tensor, weight: &Tensor) -> bool {
+/// Whether [`convolve`] can do, and does sooner, a convolution without stride or groups: in single precision on a CPU that oneDNN may use, with
+/// enough channels.
+pub fn is_ours(x: &Tensor, weight: &Tensor) -> bool {
     let size = weight.size();
     let [output, input, height, width] = size[..] else { return false };
     let is_single = [x, weight].iter().all(|tensor| tensor.device() == Device::Cpu && tensor.kind() == Kind::Float);
-    is_single
-        && cpu::has_onednn()
-        && height == width
-        && height > 1
-        && input.min(output) >= CHANNELS
-        && !Autocast::is_on(Device::Cpu)
+    is_single && cpu::has_onednn() && height == width && input.min(output) >= CHANNELS && !Autocast::is_on(Device::Cpu)
 }
 
 /// The same as `conv2d` with stride 1, N×C×H×W by O×C×k×k, gradients included; but no gradients of gradients.
 ///
 /// # Panics
-/// Shapes that don't belong together, and what [`is_for_taps`] denies.
-pub fn by_taps(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, padding: i64, dilation: i64) -> Tensor {
+/// Shapes that don't belong together, and what [`is_ours`] denies.
+pub fn convolve(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, padding: i64, dilation: i64) -> Tensor {
     let bias = bias.map_or(ptr::null(), Tensor::as_ptr);
     // SAFETY: live tensors, or null for none, and a place for the result.
-    made(|result| unsafe { intrada_shim_by_taps(x.as_ptr(), weight.as_ptr(), bias, padding, dilation, result) })
+    made(|result| unsafe { intrada_shim_convolution(x.as_ptr(), weight.as_ptr(), bias, padding, dilation, result) })
 }
 
 #[cfg(test)]
@@ -67,14 +67,14 @@ mod tests {
     }
 
     /// The result and the gradients of image, weights and bias.
-    fn pass(is_ours: bool, kernel: i64, padding: i64, dilation: i64, size: [i64; 2], is_biased: bool) -> Vec<Tensor> {
+    fn pass(ours: bool, kernel: i64, padding: i64, dilation: i64, size: [i64; 2], is_biased: bool) -> Vec<Tensor> {
         let leaf = |tensor: Tensor| tensor.set_requires_grad(true);
         let x = leaf(channels_last(&numbers(&[2, 64, size[0], size[1]], 1.3)));
         let weight = leaf(channels_last(&numbers(&[72, 64, kernel, kernel], 0.7)));
         let bias = is_biased.then(|| leaf(numbers(&[72], 2.1)));
-        assert!(is_for_taps(&x, &weight));
-        let y = if is_ours {
-            by_taps(&x, &weight, bias.as_ref(), padding, dilation)
+        assert!(is_ours(&x, &weight));
+        let y = if ours {
+            convolve(&x, &weight, bias.as_ref(), padding, dilation)
         } else {
             x.conv2d(&weight, bias.as_ref(), 1, padding, dilation, 1)
         };
@@ -92,6 +92,16 @@ mod tests {
             (3, 0, 1, [4, 5], true),
             (3, 0, 2, [5, 6], false),
             (5, 2, 1, [6, 4], true),
+            (1, 0, 1, [5, 9], true),
+            (3, 2, 1, [4, 5], false),
+            // Enough cells for Winograd's algorithm.
+            (3, 1, 1, [40, 33], false),
+            (3, 2, 2, [17, 11], true),
+            (3, 4, 4, [13, 27], true),
+            (3, 3, 3, [1, 170], false),
+            (3, 0, 1, [18, 19], false),
+            (3, 0, 2, [20, 21], true),
+            (3, 2, 1, [15, 16], false),
         ] {
             let [ours, theirs] = [true, false].map(|ours| pass(ours, kernel, padding, dilation, size, is_biased));
             for (ours, theirs) in ours.iter().zip(&theirs) {
@@ -101,10 +111,33 @@ mod tests {
     }
 
     #[test]
+    fn result_and_gradients_do_not_depend_on_the_number_of_threads() {
+        // Not multiples of a quarter: other sums would round otherwise.
+        let numbers = |shape: &[i64], factor: f64| {
+            (Tensor::arange(shape.iter().product::<i64>(), FLOAT_CPU) * factor).sin().view(shape)
+        };
+        for (kernel, dilation) in [(1, 1), (3, 1), (3, 4)] {
+            let pass = |threads| {
+                tch::set_num_threads(threads);
+                let x = channels_last(&numbers(&[1, 96, 24, 40], 1.3)).set_requires_grad(true);
+                let weight = channels_last(&numbers(&[160, 96, kernel, kernel], 0.7)).set_requires_grad(true);
+                let y = convolve(&x, &weight, None, dilation * (kernel / 2), dilation);
+                (&y * numbers(&y.size(), 0.3)).sum(Kind::Float).backward();
+                [y.detach(), x.grad(), weight.grad()]
+            };
+            let alone = pass(1);
+            for threads in [2, 3, 7] {
+                assert_eq!(pass(threads), alone, "kernel {kernel}, dilation {dilation}, {threads} threads");
+            }
+            tch::set_num_threads(1);
+        }
+    }
+
+    #[test]
     fn what_needs_no_gradient_gets_none() {
         let x = channels_last(&numbers(&[1, 64, 5, 5], 1.0));
         let weight = channels_last(&numbers(&[64, 64, 3, 3], 1.0)).set_requires_grad(true);
-        by_taps(&x, &weight, None, 1, 1).sum(Kind::Float).backward();
+        convolve(&x, &weight, None, 1, 1).sum(Kind::Float).backward();
         assert!(weight.grad().defined() && !x.grad().defined());
     }
 
@@ -112,11 +145,10 @@ mod tests {
     fn other_precisions_and_few_channels_stay_with_libtorch() {
         let x = numbers(&[1, 64, 5, 5], 1.0);
         let weight = numbers(&[64, 64, 3, 3], 1.0);
-        assert!(is_for_taps(&x, &weight));
-        assert!(!is_for_taps(&x.to_kind(Kind::Double), &weight.to_kind(Kind::Double)));
-        assert!(!is_for_taps(&x, &numbers(&[32, 64, 3, 3], 1.0)));
-        assert!(!is_for_taps(&x, &numbers(&[64, 64, 1, 1], 1.0)));
+        assert!(is_ours(&x, &weight));
+        assert!(!is_ours(&x.to_kind(Kind::Double), &weight.to_kind(Kind::Double)));
+        assert!(!is_ours(&x, &numbers(&[32, 64, 3, 3], 1.0)));
         let _scope = Autocast::bfloat16(Device::Cpu);
-        assert!(!is_for_taps(&x, &weight));
+        assert!(!is_ours(&x, &weight));
     }
 }

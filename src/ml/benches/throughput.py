@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The same two measurements as throughput.rs, in eager PyTorch: throughput.py THREADS REPEATS [WHAT [PRECISION]].
+"""The same measurements as throughput.rs, in eager PyTorch: throughput.py THREADS REPEATS [WHAT [PRECISION]].
 
 DeepLab-v2 on ResNet-101 as AdvEnt builds it (stride on the 1x1, layers 3 and 4 dilated, two heads), written anew.
 """
@@ -88,15 +88,15 @@ def bce(logits, label):
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
 
-def inference(net, repeats):
+def inference(net, repeats, images=1):
     net.eval()
-    image = torch.rand(1, 3, 512, 1024) * 255 - 116
+    image = torch.rand(images, 3, 512, 1024) * 255 - 116
     for _ in range(repeats + 1):
         cpu, wall = time.process_time(), time.perf_counter()
         with torch.no_grad():
             logits = F.interpolate(net(image)[1], (512, 1024), mode="bilinear", align_corners=True)
             entropy = information(logits).sum(1)
-            (entropy * 255).round().clamp(0, 255).to(torch.uint8), logits.argmax(1).to(torch.uint8), entropy.mean().item()
+            (entropy * 255).round().clamp(0, 255).to(torch.uint8), logits.argmax(1).to(torch.uint8), entropy.mean((1, 2)).tolist()
         yield time.process_time() - cpu, time.perf_counter() - wall
 
 
@@ -152,6 +152,6 @@ if __name__ == "__main__":
     threads, repeats = int(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(threads)
     net = DeepLab()
-    for what, measure in (("inference 1024x512", inference), ("advent step 512x256", training)):
+    for what, measure in (("inference 1024x512", inference), ("eight 1024x512", lambda net, repeats: inference(net, repeats, 8)), ("advent step 512x256", training)):
         if WHAT in what:
             report(what, list(measure(net, repeats)))

@@ -1,4 +1,4 @@
-//! Measures one AdvEnt step and one entropy inference, with DeepLab-v2 on ResNet-101, without data loading.
+//! Measures one AdvEnt step, and entropy inferences of one image and of eight, with DeepLab-v2 on ResNet-101, without data loading.
 //!
 //! `cargo bench -p intrada-ml --bench throughput -- THREADS REPEATS [WHAT [PRECISION]]` prints a line each, or that one whose name contains
 //! WHAT: CPU and wall seconds, the median of the repeats after one warm-up, and the largest resident memory of the process until then.
@@ -32,20 +32,26 @@ fn main() {
     let network = Arch::DeepLabV2ResNet101.build(options, 1, Device::Cpu, Kind::Float);
     let is_wanted = |name: &str| rest.first().is_none_or(|what| name.contains(what.as_str()));
     if is_wanted("inference") {
-        report("inference 1024x512", &inference(network.as_ref(), repeats));
+        report("inference 1024x512", &inference(network.as_ref(), repeats, 1));
+    }
+    // One by one, as stages do it; PyTorch takes them as one batch.
+    if is_wanted("eight 1024x512") {
+        report("eight 1024x512", &inference(network.as_ref(), repeats, 8));
     }
     if is_wanted("step") {
         report("advent step 512x256", &training(network.as_ref(), repeats, precision));
     }
 }
 
-fn inference(network: &dyn Network, repeats: usize) -> Times {
+fn inference(network: &dyn Network, repeats: usize, images: usize) -> Times {
     let image = Tensor::rand([1, 3, 512, 1024], (Kind::Float, Device::Cpu)) * 255.0 - 116.0;
     let predictor = network.predictor();
     let seen = || Prediction { logits: predictor(&image), alignment: network.alignment() };
     let mut laps = Laps::start();
     for _ in 0..=repeats {
-        std::hint::black_box(infer("image", &seen().into(), [1024, 512], &[3, 4, 5]).expect("finite logits"));
+        for _ in 0..images {
+            std::hint::black_box(infer("image", &seen().into(), [1024, 512], &[3, 4, 5]).expect("finite logits"));
+        }
         laps.lap();
     }
     laps.first(repeats)

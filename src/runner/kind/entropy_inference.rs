@@ -7,7 +7,7 @@ use super::{ClassFact, KeySpec, Kind, OutputRole, OutputSpec, Runs, ValueType, e
 
 pub(super) const KIND: Kind = Kind {
     name: "entropy-inference",
-    revision: 4,
+    revision: 5,
     summary: "Runs a trained network over the target images: mean entropy, most likely classes and entropy map of each \
               (IntraDA, eq. 4).",
     keys: &[

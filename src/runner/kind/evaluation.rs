@@ -6,7 +6,7 @@ use super::{ClassFact, KeySpec, Kind, Only, OutputRole, OutputSpec, Runs, ValueT
 
 pub(super) const KIND: Kind = Kind {
     name: "evaluation",
-    revision: 6,
+    revision: 7,
     summary: "Evaluates trained networks on the labels of a data set: IoU per class, mIoU and confusion matrix. For \
               Cityscapes' 19 or 16 classes also the mean over SYNTHIA's 16 and 13.",
     keys: &[

@@ -7,7 +7,7 @@ use super::{ClassFact, Interval, KeySpec, Kind, Runs, ValueType};
 
 pub(super) const KIND: Kind = Kind {
     name: "inter-training",
-    revision: 3,
+    revision: 4,
     summary: "Inter-domain adaptation: trains on a labelled source domain and adapts to an unlabelled target domain \
               (IntraDA, section 3.1).",
     keys: &[

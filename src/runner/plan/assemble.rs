@@ -218,8 +218,8 @@ outputs = ["x"]
         assert_eq!(
             without[..2],
             [
-                "24433fd4eacfb244c821e8cf12c4c0806f8820df525ac2edd470e1d9dd5a3102",
-                "08c95a408122afbd7297c347de4bd5ab07f9a2265118175ed8979d80d5d6c85f"
+                "be49fd3d4117632f9de0c2e49e9ea3ade1c0ebb412fb44bb4932026c52fde392",
+                "4c067dfa8ea8eb5b83189de5001777a103ab271ccc0dfa4ad25fbb9c6bb66a19"
             ]
         );
     }
