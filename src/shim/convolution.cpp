@@ -22,6 +22,13 @@ constexpr auto LAST = at::MemoryFormat::ChannelsLast;
 struct Convolution : torch::autograd::Function<Convolution> {
   static Tensor forward(AutogradContext *context, const Tensor &x, const Tensor &weight, const std::optional<Tensor> &bias,
                         int64_t padding, int64_t dilation) {
+    // Winograd's loops go by addresses and would read beyond a tensor.
+    TORCH_CHECK(x.dim() == 4 && weight.dim() == 4 && x.size(1) == weight.size(1), "a map of the shape ", x.sizes(),
+                " can't be convolved with weights of the shape ", weight.sizes());
+    TORCH_CHECK(!bias.has_value() || bias->numel() == weight.size(0), "there are ", bias->numel(), " biases for ", weight.size(0),
+                " channels");
+    auto reach = dilation * (weight.size(2) - 1);
+    TORCH_CHECK(std::min(x.size(2), x.size(3)) + 2 * padding > reach, "a map of the shape ", x.sizes(), " is smaller than its kernel");
     context->save_for_backward({x, weight});
     context->saved_data["padding"] = padding;
     context->saved_data["dilation"] = dilation;

@@ -94,6 +94,9 @@ mod tests {
             (5, 2, 1, [6, 4], true),
             (1, 0, 1, [5, 9], true),
             (3, 2, 1, [4, 5], false),
+            // More cells than one product takes.
+            (1, 0, 1, [40, 33], true),
+            (5, 2, 1, [40, 33], false),
             // Enough cells for Winograd's algorithm.
             (3, 1, 1, [40, 33], false),
             (3, 2, 2, [17, 11], true),
@@ -131,6 +134,21 @@ mod tests {
             }
             tch::set_num_threads(1);
         }
+    }
+
+    #[test]
+    fn shapes_that_do_not_belong_together_are_refused_before_anything_is_read() {
+        let weight = numbers(&[64, 64, 3, 3], 1.0);
+        let refused = |x: Tensor, bias: Option<Tensor>| {
+            let call = std::panic::AssertUnwindSafe(|| convolve(&x, &weight, bias.as_ref(), 0, 1));
+            std::panic::catch_unwind(call).is_err()
+        };
+        let x = |shape: &[i64]| numbers(shape, 1.0);
+        assert!(!refused(x(&[1, 64, 20, 20]), Some(x(&[64]))));
+        assert!(refused(x(&[1, 65, 20, 20]), None));
+        assert!(refused(x(&[64, 20, 20]), None));
+        assert!(refused(x(&[1, 64, 2, 200]), None));
+        assert!(refused(x(&[1, 64, 20, 20]), Some(x(&[63]))));
     }
 
     #[test]
