@@ -22,6 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::StatVfsMountFlags;
+
 use crate::input_file::Hash;
 use crate::raster::Raster;
 
@@ -141,6 +143,11 @@ impl Keep {
             Ok(()) => drop(self.0.written.fetch_add(1, Ordering::Relaxed)),
             Err(error) => {
                 let place = self.0.folder.display();
+                let elsewhere = "it is on another file system than the rest of the cache";
+                let error = match error.kind() {
+                    ErrorKind::CrossesDevices => io::Error::new(ErrorKind::CrossesDevices, elsewhere),
+                    _ => error,
+                };
                 // The first of several threads.
                 let _ = self.0.trouble.set(format!("no more samples are kept in {place}: {error}"));
             }
@@ -168,6 +175,9 @@ impl Keep {
     /// A full disk would fail the stage itself, at its next checkpoint.
     fn leave_room(&self, size: u64) -> io::Result<()> {
         let disk = rustix::fs::statvfs(&self.0.folder)?;
+        if disk.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return Err(ErrorKind::ReadOnlyFilesystem.into());
+        }
         let (bytes, part) = self.0.free;
         let keep = bytes.max(disk.f_blocks.saturating_mul(disk.f_frsize).checked_div(part).unwrap_or_default());
         if disk.f_bavail.saturating_mul(disk.f_frsize) < size.saturating_add(keep) {

@@ -317,7 +317,7 @@ impl Work {
         let Some(Some(keep)) = self.keep.get() else { return };
         let Counts { read, written, damaged } = keep.counts();
         if damaged > 0 {
-            self.warn(format!("found {} damaged in the cache: decoded again", pictures(damaged)));
+            self.warn(format!("{damaged} times a picture in the cache was damaged: decoded again"));
         }
         let counted = [(read, "read from the cache"), (written, "decoded and kept there")];
         let counted = counted.into_iter().filter(|(number, _)| *number > 0);

@@ -91,7 +91,7 @@ fn damaged_samples_are_noticed_and_decoded_again() {
     run(&space, "--force inter --force entropy --force intra");
     assert!(before == made(&space), "other bytes");
     let log = log(&space, "inter");
-    assert!(log.contains("damaged in the cache: decoded again"), "{log}");
+    assert!(log.contains("in the cache was damaged: decoded again"), "{log}");
     assert!(damaged.iter().zip(&whole).all(|(path, whole)| fs::read(path).unwrap() == *whole), "all are whole again");
 }
 

@@ -79,6 +79,20 @@ fn a_stage_held_to_an_instruction_set_has_a_key_of_its_own() {
 }
 
 #[test]
+fn bfloat16_beside_an_instruction_set_is_warned_of_and_alone_it_is_not() {
+    if !has("avx2") {
+        return eprintln!("skipped: this CPU has no AVX2");
+    }
+    let space = Space::with(pipeline());
+    let rounded = "plan p.toml --set stages.inter.precision=\"bfloat16\"";
+    let warning = "slow with an `instruction_set`";
+    let told = space.intrada(rounded);
+    assert!(told.code == Some(0) && !told.stderr.contains(warning), "{}", told.stderr);
+    let told = space.intrada(&format!("{rounded} --set pipeline.instruction_set=\"avx2\""));
+    assert!(told.code == Some(0) && told.stderr.contains(warning), "{}", told.stderr);
+}
+
+#[test]
 fn a_cpu_that_lacks_the_instructions_is_refused_before_anything_runs() {
     if has("avx512") {
         return eprintln!("skipped: this CPU lacks nothing that could be asked for");

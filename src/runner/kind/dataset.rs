@@ -222,8 +222,8 @@ const DECODE: KeySpec = KeySpec::new(
 const CACHE: KeySpec = KeySpec::new(
     "cache",
     ValueType::Flag,
-    "keep each image and label in the cache as decoded and resized, for later epochs, stages and runs: much quicker, with the same \
-     pixels, but a 1024 × 512 image and its label take 2 MiB",
+    "keep each image and label in the cache as decoded and resized, for later epochs, stages and runs: trainings load much quicker, with \
+     the same pixels, but a 1024 × 512 image and its label take 2 MiB; evaluation and entropy inference still decode images to show them",
 )
 .or_flag(false)
 .execution();

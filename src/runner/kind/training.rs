@@ -495,7 +495,7 @@ pub const KEYS: &[KeySpec] = &[
         ValueType::Choice(&["float32", "float64", "bfloat16"]),
         "precision of parameters and arithmetic; with `bfloat16` the networks' convolutions and matrix products are in it, as by \
          PyTorch's `torch.autocast`, and parameters, optimisers, statistics and losses stay float32. It is slower on a CPU that has \
-         neither AVX512-BF16 nor AMX",
+         neither AVX512-BF16 nor AMX, and with an `instruction_set`",
     )
     .or_text("float32"),
     KeySpec::new(

@@ -51,6 +51,7 @@ pub(super) fn check(
     check_maps(&header, &dataset_list, problems);
     check_rare(&header, &read.stages, problems);
     check_threads(&header, problems);
+    check_precision(&header, &read.stages, problems);
     check_seeds(&header, &read.stages, &stages, problems);
     let datasets_used = dataset_list.iter().map(|it| ("data set", &it.name, it.span)).zip(used_datasets);
     let models_used = model_list.iter().map(|it| ("model", &it.name, it.span)).zip(used_models);
@@ -187,6 +188,18 @@ fn check_threads(header: &Header, problems: &mut Vec<Problem>) {
         let title = "`instruction_set` without `threads`: results still depend on the number of cores";
         let problem = Problem::warning(title).at(span, format!("restricts stages to {} only", set.name));
         problems.push(problem.help("in [pipeline]: `threads = 1`, or the number that every machine has"));
+    }
+}
+
+/// Warns of bfloat16 with an `instruction_set`, once: without oneDNN it takes many times as long as float32.
+fn check_precision(header: &Header, stages: &[StageTable], problems: &mut Vec<Problem>) {
+    let Some((_, span)) = header.instruction_set else { return };
+    let is_rounded =
+        |stage: &&StageTable| stage.values.value("precision").is_some_and(|value| value.as_text() == Some("bfloat16"));
+    if let Some(stage) = stages.iter().find(is_rounded) {
+        let title = "`precision = \"bfloat16\"` is slow with an `instruction_set`, which leaves out oneDNN: many times slower than float32";
+        let problem = Problem::warning(title).at(stage.values.span("precision"), "").beside(span, "");
+        problems.push(problem.help("leave one of them out; on a GPU this is no problem"));
     }
 }
 

@@ -34,6 +34,10 @@ const GIVEN: &[&str] = &[
 const TUNABLES: &str = "GLIBC_TUNABLES";
 const CPU_TUNABLES: &str = "glibc.cpu.";
 
+/// How often a thread looks whether another is ready before it sleeps: some tens of microseconds. libgomp's own 300,000 take milliseconds at the
+/// end of each loop where another program has the other thread's core.
+const TURNS: &str = "30000";
+
 /// Gives a worker an environment in which only the job decides how it computes. `threads`: `None` if nothing is computed.
 pub(super) fn settle(command: &mut Command, threads: Option<u32>, set: Option<&InstructionSet>) {
     for (name, rest) in withheld_of(std::env::vars_os()) {
@@ -46,6 +50,7 @@ pub(super) fn settle(command: &mut Command, threads: Option<u32>, set: Option<&I
     command.env("OMP_DYNAMIC", "false").env("MKL_DYNAMIC", "FALSE");
     if let Some(threads) = threads {
         command.env("OMP_NUM_THREADS", threads.to_string()).env("MKL_NUM_THREADS", threads.to_string());
+        command.env("GOMP_SPINCOUNT", TURNS);
     }
     command.envs(set.map_or(&[][..], |set| set.variables).iter().copied());
 }
@@ -209,6 +214,7 @@ mod tests {
         assert_eq!(given(None, None), alone);
         let of_threads = given(Some(3), None);
         assert!(of_threads.contains(&"OMP_NUM_THREADS=3".to_owned()), "{of_threads:?}");
+        assert!(of_threads.contains(&format!("GOMP_SPINCOUNT={TURNS}")), "{of_threads:?}");
         let set = instruction_set::find("avx2").unwrap();
         let held = given(Some(3), Some(set));
         assert!(set.variables.iter().all(|(name, value)| held.contains(&format!("{name}={value}"))), "{held:?}");

@@ -32,7 +32,7 @@ pub(super) fn start(job: &Job, gpus: &Visible, start: &Start<'_>) -> Result<Proc
     surroundings::settle(prepared.command(), Some(job.threads), set);
     if job.kind == PREDICT {
         // Between two images one thread works alone. Others that wait for it busily take several times the CPU of the network.
-        prepared.command().env("OMP_WAIT_POLICY", "passive");
+        prepared.command().env("GOMP_SPINCOUNT", "0").env("OMP_WAIT_POLICY", "passive");
     }
     show(gpus, prepared.command());
     Process::start(prepared, Some(start.belongings)).map_err(|error| no_start::refused(&worker.program, &error))
