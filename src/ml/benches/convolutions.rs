@@ -12,6 +12,9 @@ use measured::{Laps, medians};
 use tch::kind::FLOAT_CPU;
 use tch::{Kind, Tensor, no_grad};
 
+/// A convolution of an image with weights.
+type Form<'a> = &'a dyn Fn(&Tensor, &Tensor) -> Tensor;
+
 /// Input and output channels, rows, columns, side of the kernel, dilation.
 const SHAPES: [[i64; 6]; 8] = [
     [256, 64, 64, 128, 1, 1],
@@ -39,8 +42,7 @@ fn main() {
         let padding = dilation * (kernel / 2);
         let ours = |x: &Tensor, weight: &Tensor| convolve(x, weight, None, padding, dilation);
         let theirs = |x: &Tensor, weight: &Tensor| x.conv2d(weight, None::<&Tensor>, 1, padding, dilation, 1);
-        let forms: [(&str, &dyn Fn(&Tensor, &Tensor) -> Tensor); 2] = [("ours", &ours), ("libtorch", &theirs)];
-        for (name, form) in forms {
+        for (name, form) in [("ours", &ours as Form<'_>), ("libtorch", &theirs)] {
             let x = adjacent(Tensor::randn([1, input, rows, columns], FLOAT_CPU));
             let weight = adjacent(Tensor::randn([output, input, kernel, kernel], FLOAT_CPU));
             let operations = 2 * input * output * rows * columns * kernel * kernel;
