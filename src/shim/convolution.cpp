@@ -109,17 +109,16 @@ struct Convolution : torch::autograd::Function<Convolution> {
     // Rows a power of two apart would lie in the same few lines of a cache.
     constexpr int64_t APART = CELLS + BLOCK;
     auto cells = along.size(0), output = along.size(1), input = padded.size(1), taps = weight.size(1) * weight.size(2);
-    auto in_parts = [](int64_t all, int64_t each) { return (all + each - 1) / each; };
-    auto steps = in_parts(cells, CELLS), across = in_parts(input, INPUTS), each = OUTPUTS;
+    auto steps = at::divup(cells, CELLS), across = at::divup(input, INPUTS), each = OUTPUTS;
     // Work for all threads.
-    while (each > BLOCK && taps * across * in_parts(output, each) < 2 * at::get_num_threads())
+    while (each > BLOCK && taps * across * at::divup(output, each) < 2 * at::get_num_threads())
       each /= 2;
-    auto down = in_parts(output, each);
+    auto down = at::divup(output, each);
     // The gradient as products take it: steps × outputs × the cells of a step.
     Tensor turned = at::empty({steps * output * APART}, along.options());
     const float *gradient = along.const_data_ptr<float>(), *with = padded.const_data_ptr<float>();
     float *from = turned.data_ptr<float>(), *to = weight.data_ptr<float>();
-    at::parallel_for(0, in_parts(cells, BLOCK), CELLS / BLOCK, [&](int64_t begin, int64_t end) {
+    at::parallel_for(0, at::divup(cells, BLOCK), CELLS / BLOCK, [&](int64_t begin, int64_t end) {
       for (auto cell = begin * BLOCK; cell < std::min(end * BLOCK, cells); cell += BLOCK)
         for (int64_t o = 0; o < output; o += BLOCK)
           transpose(gradient + cell * output + o, output, from + (cell / CELLS * output + o) * APART + cell % CELLS, APART,

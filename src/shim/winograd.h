@@ -112,7 +112,7 @@ at::Tensor transformed(const at::Tensor &weights, bool mirrored) {
   auto all = at::empty({16, apart}, weights.options());
   const float *weight = weights.const_data_ptr<float>();
   float *to = all.data_ptr<float>();
-  at::parallel_for(0, (output + BLOCK - 1) / BLOCK, 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, at::divup(output, BLOCK), 1, [&](int64_t begin, int64_t end) {
     std::vector<float> block(16 * BLOCK * BLOCK), kernel(9 * input);
     for (auto o = begin * BLOCK; o < std::min(end * BLOCK, output); o += BLOCK) {
       auto rows = std::min(BLOCK, output - o);
@@ -184,7 +184,7 @@ at::Tensor winograd(const at::Tensor &x, const at::Tensor &transformed, int64_t 
   // Allocated here, as other threads would get fresh pages from the kernel each time.
   auto needed = 16 * each * (input + output) + output;
   auto scratch = at::empty({at::get_num_threads(), needed}, x.options());
-  at::parallel_for(0, (count + each - 1) / each, 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, at::divup(count, each), 1, [&](int64_t begin, int64_t end) {
     float *inputs = scratch.data_ptr<float>() + at::get_thread_num() * needed, *products = inputs + 16 * each * input,
           *unused = products + 16 * each * output;
     for (auto first = begin * each; first < std::min(end * each, count); first += each) {
@@ -224,11 +224,10 @@ at::Tensor winograd_of_weights(const at::Tensor &gradient, const at::Tensor &x, 
   auto transformed = at::empty({16, apart}, x.options()), weight = at::empty({output, 3, 3, input}, x.options());
   auto pieces = at::empty({at::get_num_threads(), 16 * BLOCK * OUTPUTS}, x.options());
   float *inputs_ = inputs.data_ptr<float>(), *turned_ = turned.data_ptr<float>(), *transformed_ = transformed.data_ptr<float>();
-  auto in_parts = [](int64_t all, int64_t each) { return (all + each - 1) / each; };
-  int64_t count = tiles.size(), down = in_parts(output, OUTPUTS);
+  int64_t count = tiles.size(), down = at::divup(output, OUTPUTS);
   for (int64_t first = 0; first < count; first += TILES) {
     auto of_these = std::min(TILES, count - first);
-    at::parallel_for(0, in_parts(of_these, BLOCK), 1, [&](int64_t begin, int64_t end) {
+    at::parallel_for(0, at::divup(of_these, BLOCK), 1, [&](int64_t begin, int64_t end) {
       float *piece = pieces.data_ptr<float>() + at::get_thread_num() * 16 * BLOCK * OUTPUTS;
       for (auto block = begin * BLOCK; block < std::min(end * BLOCK, of_these); block += BLOCK) {
         auto many = std::min(BLOCK, of_these - block);
