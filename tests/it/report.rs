@@ -1,9 +1,9 @@
 //! `report.html` from outside: when it is written, what it says, and that a real browser shows it without complaint.
 
 use std::fs;
-use std::process::Command;
 
 use crate::pipelines::{Pipeline, training};
+use crate::space::browser::Browser;
 use crate::space::{Ran, Space};
 
 /// A training too short to teach anything, and its evaluation.
@@ -136,7 +136,7 @@ fn pictured() -> Pipeline {
     pipeline.set("stages.evaluate.weights", ["inter", "after"])
 }
 
-/// What a reader does, and in the end, as the page's title, what came of it.
+/// What a reader does, and what comes of it.
 const READER: &str = r##"
 const first = (selector) => document.querySelector(selector);
 const key = (name, at = document.body, what = "keydown") => at.dispatchEvent(new KeyboardEvent(what, { key: name, bubbles: true }));
@@ -153,112 +153,107 @@ slider.value = 30, slider.dispatchEvent(new Event("input"));
 seen.push(`faded ${all(".over > img").every((map) => map.style.opacity === "0.3")}`);
 lambda.value = "0.6", lambda.dispatchEvent(new Event("input"));
 seen.push(first("[data-ranking] output").innerText.split("scene")[0].replaceAll("\n", " "), first("[data-ranking] code").textContent);
-document.title = seen.join("; ");
+return seen.join("; ");
 "##;
 
 #[test]
 fn a_reader_enlarges_blinks_fades_and_moves_the_cut_by_keys() {
     let space = Space::with(pictured());
     space.run("p.toml --set pipeline.seed=3");
-    space.write("read.html", with_script(&space.read("runs/p/report.html"), READER));
-    let Some(shown) = browsed(&space, "read.html", "") else { return };
-    let (_, title) = shown.split_once("<title>").unwrap();
+    let Some(mut page) = Browser::open(&space.path("runs/p/report.html"), "") else { return };
     assert_eq!(
-        title.split_once("</title>").unwrap().0,
+        page.run(READER),
         "open true; after; inter; after; faded true; λ = 0.6: 12 easy, 8 hard, cut at entropy CUT 2 images would \
          become easy: ; intrada-run p.toml --set 'pipeline.seed=3' --set stages.rank.lambda=0.6"
             .replace("CUT", &cut(&space))
     );
+    page.close();
 }
 
 /// What a reader of many images does, with the keyboard where that is enough.
 const SEARCHER: &str = r##"
-(async () => {
-  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
-  const until = async (is) => { for (let tries = 0; !is() && tries < 200; tries++) await new Promise((done) => setTimeout(done, 20)); };
-  const seen = [], gallery = document.querySelector(".gallery");
-  gallery.scrollIntoView();
-  await until(() => gallery.querySelector("table"));
-  const control = (name) => gallery.querySelector(`[id$=-${name}]`);
-  const set = (name, value) => { control(name).value = value; control(name).dispatchEvent(new Event("input")); };
-  const count = () => gallery.querySelector("output").textContent;
-  const names = () => all("td.name span", gallery).map((it) => it.textContent);
-  const numbers = (column) => all("tbody tr", gallery).map((row) => Number(row.cells[column].textContent.replace("−", "-")));
-  const head = (title) => all("th", gallery).find((th) => th.querySelector("button")?.textContent === title);
-  seen.push(count());
-  set("name", "SCENE-0001");
-  seen.push(count(), names()[0]);
-  set("name", "");
-  set("least", "101");
-  seen.push(count());
-  gallery.querySelector(".filters button").click();
-  const classes = maps.classes.map((_, at) => { set("class", String(at)); return parseInt(count()); });
-  seen.push(`classes ${classes.every((it) => it <= 20) && classes.some((it) => it > 0)}`);
-  set("class", "");
-  const gain = head("after − inter"), column = gain.cellIndex;
-  gain.querySelector("button").click();
-  const down = numbers(column);
-  seen.push(gain.getAttribute("aria-sort"), `sorted ${down.length === 20 && down.every((it, at) => at === 0 || down[at - 1] >= it)}`);
-  gain.querySelector("button").click();
-  seen.push(gain.getAttribute("aria-sort"), `turned ${numbers(column).every((it, at, them) => at === 0 || them[at - 1] <= it)}`);
-  // The thumbnails are there, and a key opens one.
-  // Through one canvas that is meant for reading, or the browser complains.
-  const scratch = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const pixels = (it) => {
-    Object.assign(scratch.canvas, { width: it.width, height: it.height });
-    scratch.drawImage(it, 0, 0);
-    return scratch.getImageData(0, 0, it.width, it.height).data;
-  };
-  const isDrawn = (it) => pixels(it)[3] === 255;
-  await until(() => all("canvas", gallery).every(isDrawn));
-  seen.push(`thumbnails ${all("canvas", gallery).length === 4 * 20 && all("canvas", gallery).every(isDrawn)}`);
-  const button = gallery.querySelector("tbody button"), image = names()[0], dialog = document.querySelector("dialog");
-  button.focus();
-  button.click();
-  await until(() => dialog.querySelector(".box"));
-  seen.push(`named ${dialog.querySelector("h2").textContent === image}`);
-  const right = () => dialog.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
-  right();
-  right();
-  await until(() => dialog.querySelector(".box .map") && all(".classes-here button", dialog).length > 0);
-  const box = dialog.querySelector(".box"), { left, top, width, height } = box.getBoundingClientRect();
-  box.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: left + width / 2, clientY: top + height - 2 }));
-  const under = dialog.querySelector(".under").textContent, known = maps.classes.map(({ name }) => name);
-  seen.push(`under ${["label", "inter", "after"].every((of) => known.some((name) => under.includes(`${of}: ${name}`)))}`);
-  seen.push(`said ${box.getAttribute("role") === "img" && known.some((name) => box.getAttribute("aria-label").includes(name))}`);
-  // Hidden classes are transparent in the lightbox and in the page.
-  const clear = () => pixels(dialog.querySelector(".box .map")).filter((value, at) => at % 4 === 3 && value === 0).length;
-  const before = clear(), chip = dialog.querySelector(".classes-here button");
-  chip.click();
-  const after = clear();
-  seen.push(`hidden ${before === 0 && after > 0}`, chip.getAttribute("aria-pressed"));
-  chip.dispatchEvent(new MouseEvent("click", { bubbles: true, shiftKey: true }));
-  seen.push(`alone ${maps.hidden.size === maps.classes.length - 1}`);
-  maps.showAll();
-  dialog.querySelector("[name=beside]").click();
-  await until(() => all(".box", dialog).length > 2);
-  dialog.dispatchEvent(new KeyboardEvent("keydown", { key: "+", bubbles: true }));
-  seen.push(`beside ${all(".box", dialog).length > 2}`, `zoomed ${all(".stack", dialog).every((it) => it.style.transform.includes("scale(1.5)"))}`);
-  dialog.close();
-  await until(() => document.activeElement?.matches(".gallery button"));
-  seen.push(`back ${document.activeElement?.matches(".gallery button")}`);
-  document.title = seen.join("; ");
-})();
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const seen = [], gallery = document.querySelector(".gallery");
+gallery.scrollIntoView();
+await until(() => gallery.querySelector("table"));
+const control = (name) => gallery.querySelector(`[id$=-${name}]`);
+const set = (name, value) => { control(name).value = value; control(name).dispatchEvent(new Event("input")); };
+const count = () => gallery.querySelector("output").textContent;
+const names = () => all("td.name span", gallery).map((it) => it.textContent);
+const numbers = (column) => all("tbody tr", gallery).map((row) => Number(row.cells[column].textContent.replace("−", "-")));
+const head = (title) => all("th", gallery).find((th) => th.querySelector("button")?.textContent === title);
+seen.push(count());
+set("name", "SCENE-0001");
+seen.push(count(), names()[0]);
+set("name", "");
+set("least", "101");
+seen.push(count());
+gallery.querySelector(".filters button").click();
+const classes = maps.classes.map((_, at) => { set("class", String(at)); return parseInt(count()); });
+seen.push(`classes ${classes.every((it) => it <= 20) && classes.some((it) => it > 0)}`);
+set("class", "");
+const gain = head("after − inter"), column = gain.cellIndex;
+gain.querySelector("button").click();
+const down = numbers(column);
+seen.push(gain.getAttribute("aria-sort"), `sorted ${down.length === 20 && down.every((it, at) => at === 0 || down[at - 1] >= it)}`);
+gain.querySelector("button").click();
+seen.push(gain.getAttribute("aria-sort"), `turned ${numbers(column).every((it, at, them) => at === 0 || them[at - 1] <= it)}`);
+// The thumbnails are there, and a key opens one.
+// Through one canvas that is meant for reading, or the browser complains.
+const scratch = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+const pixels = (it) => {
+  Object.assign(scratch.canvas, { width: it.width, height: it.height });
+  scratch.drawImage(it, 0, 0);
+  return scratch.getImageData(0, 0, it.width, it.height).data;
+};
+const isDrawn = (it) => pixels(it)[3] === 255;
+await until(() => all("canvas", gallery).every(isDrawn));
+seen.push(`thumbnails ${all("canvas", gallery).length === 4 * 20 && all("canvas", gallery).every(isDrawn)}`);
+const button = gallery.querySelector("tbody button"), image = names()[0], dialog = document.querySelector("dialog");
+button.focus();
+button.click();
+await until(() => dialog.querySelector(".box"));
+seen.push(`named ${dialog.querySelector("h2").textContent === image}`);
+const right = () => dialog.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+right();
+right();
+await until(() => dialog.querySelector(".box .map") && all(".classes-here button", dialog).length > 0);
+const box = dialog.querySelector(".box"), { left, top, width, height } = box.getBoundingClientRect();
+box.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX: left + width / 2, clientY: top + height - 2 }));
+const under = dialog.querySelector(".under").textContent, known = maps.classes.map(({ name }) => name);
+seen.push(`under ${["label", "inter", "after"].every((of) => known.some((name) => under.includes(`${of}: ${name}`)))}`);
+seen.push(`said ${box.getAttribute("role") === "img" && known.some((name) => box.getAttribute("aria-label").includes(name))}`);
+// Hidden classes are transparent in the lightbox and in the page.
+const clear = () => pixels(dialog.querySelector(".box .map")).filter((value, at) => at % 4 === 3 && value === 0).length;
+const before = clear(), chip = dialog.querySelector(".classes-here button");
+chip.click();
+const after = clear();
+seen.push(`hidden ${before === 0 && after > 0}`, chip.getAttribute("aria-pressed"));
+chip.dispatchEvent(new MouseEvent("click", { bubbles: true, shiftKey: true }));
+seen.push(`alone ${maps.hidden.size === maps.classes.length - 1}`);
+maps.showAll();
+dialog.querySelector("[name=beside]").click();
+await until(() => all(".box", dialog).length > 2);
+dialog.dispatchEvent(new KeyboardEvent("keydown", { key: "+", bubbles: true }));
+seen.push(`beside ${all(".box", dialog).length > 2}`, `zoomed ${all(".stack", dialog).every((it) => it.style.transform.includes("scale(1.5)"))}`);
+dialog.close();
+await until(() => document.activeElement?.matches(".gallery button"));
+seen.push(`back ${document.activeElement?.matches(".gallery button")}`);
+return seen.join("; ");
 "##;
 
 #[test]
 fn a_reader_filters_sorts_and_enlarges_all_images_and_hides_a_class() {
     let space = Space::with(pictured());
     space.run("p.toml");
-    space.write("read.html", with_script(&space.read("runs/p/report.html"), SEARCHER));
-    let Some(shown) = browsed(&space, "read.html", "") else { return };
-    let (_, title) = shown.split_once("<title>").unwrap();
+    let Some(mut page) = Browser::open(&space.path("runs/p/report.html"), "") else { return };
     assert_eq!(
-        title.split_once("</title>").unwrap().0,
+        page.run(SEARCHER),
         "20 of 20 images; 10 of 20 images; scene-00010; 0 of 20 images; classes true; descending; sorted true; ascending; \
          turned true; thumbnails true; named true; under true; said true; hidden true; false; alone true; beside true; \
          zoomed true; back true"
     );
+    page.close();
 }
 
 #[test]
@@ -294,16 +289,16 @@ fn cut(space: &Space) -> String {
 fn a_browser_shows_the_page_and_has_nothing_to_complain_of() {
     let space = space();
     space.run("p.toml");
-    let Some(page) = browsed(&space, PAGE, "#stage-1") else { return };
-    assert!(page.contains("id=\"stage-1\" open"), "the script ran and opened what the link leads to:\n{page}");
+    let Some(mut page) = Browser::open(&space.path(PAGE), "#stage-1") else { return };
+    assert_eq!(page.run("return String(document.querySelector('#stage-1').open);"), "true", "what the link leads to");
+    page.close();
 }
 
 #[test]
 fn a_browser_loads_every_picture_and_puts_the_classes_into_another_order() {
     let space = Space::with(network().set("stages.evaluate.overlays", 1));
     space.run("p.toml");
-    // What the page's own policy lets nobody else do: count what didn't load, and press a button.
-    let looks = r#"addEventListener("load", async () => {
+    let looks = r#"
         const photographs = [...document.querySelectorAll(".over")].map(it => getComputedStyle(it).backgroundImage);
         const urls = new Set([...document.images].map(it => it.src));
         for (const url of photographs.filter(url => url !== "none")) urls.add(url.slice(5, -2));
@@ -318,45 +313,9 @@ fn a_browser_loads_every_picture_and_puts_the_classes_into_another_order() {
         [...document.querySelectorAll(".orders button")].at(-1).click();
         const ious = [...document.querySelectorAll(".classes tr")].map(row => Number(row.dataset.iou || -1));
         const sorted = ious.every((iou, at) => at === 0 || ious[at - 1] >= iou);
-        document.body.append(`pictures ${loaded.length > 4}, broken ${broken}, classes ${ious.length}, sorted ${sorted}`);
-    });"#;
-    space.write("looked-at.html", with_script(&space.read(PAGE), looks));
-    let Some(page) = browsed(&space, "looked-at.html", "") else { return };
-    assert!(page.contains("pictures true, broken 0, classes 8, sorted true"), "{}", &page[page.len() - 3000..]);
-}
-
-/// The page with one more script, under the page's own policy.
-fn with_script(page: &str, script: &str) -> String {
-    let (_, rest) = page.split_once("script-src 'nonce-").unwrap();
-    let (nonce, _) = rest.split_once('\'').unwrap();
-    page.replace("</body>", &format!("<script nonce=\"{nonce}\">{script}</script></body>"))
-}
-
-/// The page as a browser has it once its scripts have run, if there is one. It must have nothing to complain of.
-fn browsed(space: &Space, page: &str, anchor: &str) -> Option<String> {
-    let Some(browser) = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| starts(name)) else {
-        eprintln!("skipped: there is no chromium to look at the page with");
-        return None;
-    };
-    let profile = tempfile::tempdir().unwrap();
-    let shown = Command::new(browser)
-        .args(
-            "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-                .split(' '),
-        )
-        .args("--disable-component-update --disable-sync --enable-logging=stderr --dump-dom".split(' '))
-        // Of the page's clock: what it has begun by then is waited for.
-        .arg("--virtual-time-budget=10000")
-        .arg(format!("--user-data-dir={}", profile.path().display()))
-        .arg(format!("file://{}{anchor}", space.path(page).canonicalize().unwrap().display()))
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&shown.stderr);
-    let complaints: Vec<&str> = said.lines().filter(|line| line.contains("CONSOLE")).collect();
-    assert!(complaints.is_empty(), "{complaints:?}");
-    Some(String::from_utf8_lossy(&shown.stdout).into_owned())
-}
-
-fn starts(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+        return `pictures ${loaded.length > 4}, broken ${broken}, classes ${ious.length}, sorted ${sorted}`;
+    "#;
+    let Some(mut page) = Browser::open(&space.path(PAGE), "") else { return };
+    assert_eq!(page.run(looks), "pictures true, broken 0, classes 8, sorted true");
+    page.close();
 }

@@ -1,6 +1,7 @@
 //! A workspace in a temporary folder and the real program run in it: what every whole-program test starts from.
 #![allow(dead_code, reason = "each test program uses its own part of it")]
 
+pub mod browser;
 pub mod chance;
 pub mod mounts;
 pub mod processes;
