@@ -124,6 +124,19 @@ fn what_does_not_fit_a_segformer_is_told_before_anything_runs() {
         of("").set("datasets.source.size", [64, 28]),
         &["too small for the network, which needs 29 pixels a side", "`inter` would stop"],
     );
+    // After a training that can be done.
+    let looked_at =
+        |pipeline: Pipeline| pipeline.set("datasets.target.size", [64, 28]).set("stages.inter.crop", [32, 32]);
+    let shown = of("").scenes("target", "target", 2, 20).ranked();
+    let small = "20 of 20 images of `target` are too small for the network, which needs 29 pixels a side";
+    refused(looked_at(shown.clone()), &[small, "`entropy` would stop at the first of them", "a larger `size`"]);
+    refused(
+        looked_at(shown.clone()).set("stages.entropy.window", [32, 32]),
+        &[small, "`entropy` would stop at the first of them"],
+    );
+    refused(looked_at(shown.evaluated_on("target")), &[small, "`entropy` would stop", "`evaluate` would stop"]);
+    let validated = of("").scenes("target", "target", 2, 20).set("stages.inter.dataset", "target");
+    refused(looked_at(validated.set("stages.inter.evaluate_every", 1)), &[small, "`inter` would stop"]);
 
     let space = Space::with(of("").adapted().with("stages.inter", "adversarial_weight_aux = 0.5\n"));
     let ran = space.intrada("plan p.toml");

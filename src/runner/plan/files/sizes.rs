@@ -1,7 +1,7 @@
-//! Image sizes that a stage would refuse: reported before a training meets the first such image.
+//! Image sizes that a stage would refuse: reported before it meets the first such image, after hours of training perhaps.
 //!
-//! The rules are those of `ml` (`data::loader`, `data::order`, `data::augment`, `discriminator`). What a training will
-//! certainly meet is an error; what it may meet, a warning.
+//! The rules are those of `ml` (`data::loader`, `data::order`, `data::augment`, `discriminator`, `network`). What a stage will
+//! certainly meet is an error; what a training may meet, a warning.
 
 mod batches;
 mod memory;
@@ -52,12 +52,12 @@ impl Training<'_> {
     }
 }
 
-/// Images of an unsuitable size, and the trainings that would stop at them.
+/// Images of an unsuitable size, and the stages that would stop at them.
 struct Misfit {
     title: String,
     help: &'static str,
-    /// The trainings' names.
-    trainings: BTreeSet<String>,
+    /// The stages' names.
+    stages: BTreeSet<String>,
     /// Whether one of them would certainly stop.
     is_certain: bool,
 }
@@ -71,17 +71,22 @@ impl Sizes<'_> {
         if self.sizes.is_empty() {
             return Vec::new();
         }
+        let of_trainings = trainings.iter().flat_map(|training| {
+            self.misfits(training)
+                .into_iter()
+                .map(|(title, help, is_certain)| (training.stage, title, help, is_certain))
+        });
+        let of_lookers = lookers(self.pipeline, self.dataset, self.readers)
+            .filter_map(|stage| self.too_small(stage).map(|(title, _)| (stage, title, LARGER, true)));
         let mut misfits: Vec<Misfit> = Vec::new();
-        for training in trainings {
-            let name = format!("`{}`", training.stage.family);
-            for (title, help, is_certain) in self.misfits(&training) {
-                match misfits.iter_mut().find(|misfit| misfit.title == title) {
-                    Some(misfit) => {
-                        misfit.trainings.insert(name.clone());
-                        misfit.is_certain |= is_certain;
-                    }
-                    None => misfits.push(Misfit { title, help, trainings: [name.clone()].into(), is_certain }),
+        for (stage, title, help, is_certain) in of_trainings.chain(of_lookers) {
+            let name = format!("`{}`", stage.family);
+            match misfits.iter_mut().find(|misfit| misfit.title == title) {
+                Some(misfit) => {
+                    misfit.stages.insert(name);
+                    misfit.is_certain |= is_certain;
                 }
+                None => misfits.push(Misfit { title, help, stages: [name].into(), is_certain }),
             }
         }
         let misfits = misfits.into_iter().map(|misfit| problem(misfit, self.dataset.span));
@@ -116,10 +121,7 @@ impl Sizes<'_> {
                     format!("cropped to {}: {who} needs {least} pixels a side", shown(crop)),
                     "a larger `crop` in the training",
                 ),
-                None => (
-                    format!("too small for {who}, which needs {least} pixels a side"),
-                    "a larger `size` in the data set, or a `list` without such images",
-                ),
+                None => (too_small_for(who, least), LARGER),
             };
             self.unsuitable(&what, is_too_small).map(|(title, some)| (title, help, training.meets(some)))
         };
@@ -146,6 +148,13 @@ impl Sizes<'_> {
             found.extend(self.unsuitable(&what, has_parts).map(|(title, some)| (title, help, training.meets(some))));
         }
         found
+    }
+
+    /// The images that the networks of this stage can't see, if they are shown them as they are.
+    fn too_small(&self, stage: &Stage) -> Option<(String, usize)> {
+        let archs = stage.parameters.iter().filter(|parameter| parameter.name.ends_with(".arch"));
+        let least = archs.filter_map(|arch| Some(smallest_side(arch.value.as_text()?))).max()?;
+        self.unsuitable(&too_small_for("the network", least), |size| size.into_iter().any(|side| side < least))
     }
 
     /// The message about these, and their number.
@@ -189,8 +198,14 @@ fn training<'s>(stage: &'s Stage, role: &str, images: usize) -> Training<'s> {
     Training { stage, drawn: is_in_turn.then_some(drawn), images, learns: role != "target" }
 }
 
+const LARGER: &str = "a larger `size` in the data set, or a `list` without such images";
+
+fn too_small_for(who: &str, least: u32) -> String {
+    format!("too small for {who}, which needs {least} pixels a side")
+}
+
 fn problem(misfit: Misfit, span: Span) -> Problem {
-    let names = misfit.trainings.into_iter().collect::<Vec<_>>().join(", ");
+    let names = misfit.stages.into_iter().collect::<Vec<_>>().join(", ");
     let problem = if misfit.is_certain { Problem::error(misfit.title) } else { Problem::warning(misfit.title) };
     problem.at(span, "this data set").note(stops(&names, misfit.is_certain)).help(misfit.help)
 }
@@ -200,24 +215,42 @@ fn stops(names: &str, is_certain: bool) -> String {
 }
 
 /// The trainings among the readers that draw images of the data set, with its role in each. The data sets of looks at the network
-/// during a training don't count: these may have any size.
+/// during a training don't count: these may have nearly any size.
 fn trainings<'p>(
     pipeline: &'p Pipeline,
     dataset: &'p Dataset,
-    readers: &'p [(StageId, Span)],
+    readers: &[(StageId, Span)],
 ) -> impl Iterator<Item = (&'p Stage, &'p str)> {
-    let reads = move |input: &&crate::pipeline::Input| match input.from {
-        InputSource::Dataset { dataset: id, .. } => {
-            !["dataset", CANDIDATES].contains(&&*input.role) && pipeline.dataset(id).name == dataset.name
-        }
-        _ => false,
-    };
+    let draws = move |stage: &'p Stage| roles(pipeline, dataset, stage).find(|role| !is_looked_at(role));
+    let trainings = stages(pipeline, readers).filter(|stage| stage.is_training());
+    trainings.filter_map(move |stage| Some((stage, draws(stage)?)))
+}
+
+/// The readers that show their network each image of the data set, uncropped: all that predict, and trainings that look at their
+/// network from time to time.
+fn lookers<'p>(
+    pipeline: &'p Pipeline,
+    dataset: &'p Dataset,
+    readers: &[(StageId, Span)],
+) -> impl Iterator<Item = &'p Stage> {
+    let looks = move |stage: &&'p Stage| !stage.is_training() || roles(pipeline, dataset, stage).any(is_looked_at);
+    stages(pipeline, readers).filter(looks)
+}
+
+fn stages<'p>(pipeline: &'p Pipeline, readers: &[(StageId, Span)]) -> impl Iterator<Item = &'p Stage> {
     let stages: BTreeSet<StageId> = readers.iter().map(|(stage, _)| *stage).collect();
-    stages
-        .into_iter()
-        .map(|stage| pipeline.stage(stage))
-        .filter(|stage| stage.is_training())
-        .filter_map(move |stage| Some((stage, stage.inputs.iter().find(reads)?.role.as_str())))
+    stages.into_iter().map(|stage| pipeline.stage(stage))
+}
+
+/// What the data set is to the stage.
+fn roles<'p>(pipeline: &'p Pipeline, dataset: &'p Dataset, stage: &'p Stage) -> impl Iterator<Item = &'p str> {
+    let is_it = |input: &&crate::pipeline::Input| matches!(input.from, InputSource::Dataset { dataset: id, .. } if pipeline.dataset(id).name == dataset.name);
+    stage.inputs.iter().filter(is_it).map(|input| input.role.as_str())
+}
+
+/// Whether a training with such an input looks at it, and doesn't learn from it.
+fn is_looked_at(role: &str) -> bool {
+    ["dataset", CANDIDATES].contains(&role)
 }
 
 impl Survey<'_> {
