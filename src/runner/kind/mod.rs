@@ -114,6 +114,11 @@ pub enum Runs {
 /// Groups of keys of one table of the file.
 pub type Keys = &'static [&'static [KeySpec]];
 
+/// Every key of the groups.
+pub fn all(keys: Keys) -> impl Iterator<Item = &'static KeySpec> + Clone {
+    keys.iter().copied().flatten()
+}
+
 /// One of several forms of a table, selected by a key: a data set's `format`, a model's `arch`.
 #[derive(Debug)]
 pub struct Variant {

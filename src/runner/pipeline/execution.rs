@@ -12,13 +12,13 @@ use super::executors::{Executors, Place};
 use super::near::did_you_mean;
 use super::problem::Problem;
 use super::raw::{Entry, Item, Table};
-use super::read::{Reader, all};
+use super::read::Reader;
 use super::sections::{is_name, section};
 use super::source::Span;
 use super::typed::Typed;
 use super::value::Value;
-use crate::kind::Keys;
 use crate::kind::execution::{KEYS, RESOURCES};
+use crate::kind::{Keys, all};
 
 /// The name of a time limit among the amounts of a stage.
 const TIME: &str = "time";

@@ -7,7 +7,6 @@ use super::effects::without_effect;
 use super::models::Model;
 use super::paths::is_file;
 use super::problem::Problem;
-use super::read::all;
 use super::resolve::{Building, Resolver, input_name};
 use super::source::Span;
 use super::stages::StageTable;
@@ -17,7 +16,7 @@ use super::words::stage_of;
 use super::{DatasetId, InputSource, OutputId, Parameter, Stage};
 use crate::kind::model::OF_TRAININGS;
 use crate::kind::training::FEATURE_DISTANCE;
-use crate::kind::{KeySpec, OutputRole, Presence, Role, ValueType};
+use crate::kind::{KeySpec, OutputRole, Presence, Role, ValueType, all};
 
 impl Resolver<'_> {
     /// The model that a stage names: its parameters, and what it starts from unless `weights` says otherwise. Where there

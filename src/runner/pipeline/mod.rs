@@ -17,6 +17,7 @@ mod effects;
 mod execution;
 mod executors;
 mod header;
+mod homes;
 mod learnt;
 mod lineage;
 mod meant_file;

@@ -4,11 +4,11 @@
 //! stages that use them.
 
 use super::raw::Table;
-use super::read::{Reader, all};
+use super::read::Reader;
 use super::sections::{read_variant, tables};
 use super::source::Span;
 use super::value::Value;
-use crate::kind::{KeySpec, model};
+use crate::kind::{KeySpec, all, model};
 
 /// A model's table.
 pub(super) struct Model {

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::homes::home;
 use super::measure;
 use super::near::{WORTH, nearest};
 use super::problem::Problem;
@@ -16,7 +17,7 @@ use super::typed::Typed;
 use super::value::Value;
 use super::words::{alternatives, written};
 use crate::by_name::Hashing;
-use crate::kind::{KeySpec, Keys, Literal, Only, Presence, ValueType};
+use crate::kind::{KeySpec, Keys, Literal, Only, Presence, ValueType, all};
 
 /// The values of one table. A key is absent, invalid (and reported), or has a value.
 #[derive(Clone, Debug)]
@@ -122,11 +123,6 @@ impl Values {
     }
 }
 
-/// Every key of the groups.
-pub(super) fn all(keys: Keys) -> impl Iterator<Item = &'static KeySpec> + Clone {
-    keys.iter().copied().flatten()
-}
-
 /// Reads tables and collects their errors.
 pub(super) struct Reader<'a> {
     pub sources: &'a Sources,
@@ -171,7 +167,8 @@ impl Reader<'_> {
         } else {
             format!("unknown key `{}` in {noun}{meant}", entry.key)
         };
-        self.problems.push(Problem::error(title).at(entry.key_span, ""));
+        let home = is_worth_it.then(|| home(&entry.key)).flatten();
+        self.problems.push(Problem::error(title).at(entry.key_span, "").help_if(home));
     }
 
     /// Reports missing keys, and drops keys that don't apply.

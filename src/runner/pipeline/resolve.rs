@@ -11,7 +11,6 @@ use super::names::{Names, known_names, named};
 use super::near::{WORTH, did_you_mean};
 use super::paths::{Writers, is_file, normalize};
 use super::problem::Problem;
-use super::read::all;
 use super::source::Span;
 use super::stages::StageTable;
 use super::sweep::{Reference, Sweeps, member_name};
@@ -20,7 +19,7 @@ use super::value::Value;
 use super::words::alternatives;
 use super::words::stage_of;
 use super::{Dataset, DatasetId, Input, InputSource, OutputId, Parameter, Stage, StageId};
-use crate::kind::{self, KeySpec, OutputRole, Presence, Role, ValueType};
+use crate::kind::{self, KeySpec, OutputRole, Presence, Role, ValueType, all};
 
 /// Everything that a stage can name.
 pub(super) struct Resolver<'a> {

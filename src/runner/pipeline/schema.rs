@@ -5,11 +5,10 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::read::all;
 use super::reference::other_defaults;
 use super::value::Value;
 use crate::kind::{
-    self, Interval, KeySpec, Keys, Presence, Runs, ValueType, Variant, cache, dataset, execution, executor, model,
+    self, Interval, KeySpec, Keys, Presence, Runs, ValueType, Variant, all, cache, dataset, execution, executor, model,
     pipeline,
 };
 

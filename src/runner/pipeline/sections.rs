@@ -5,10 +5,10 @@
 use super::near::did_you_mean;
 use super::problem::Problem;
 use super::raw::{Entry, Item, Table};
-use super::read::{Reader, Values, all};
+use super::read::{Reader, Values};
 use super::source::Span;
 use super::words::one_of;
-use crate::kind::{Variant, pipeline};
+use crate::kind::{Variant, all, pipeline};
 
 /// Checks `format` and reports unknown sections.
 pub(super) fn check_format(reader: &mut Reader<'_>, file: &Table) {
@@ -103,8 +103,9 @@ pub(super) fn read_variant(
                 for entry in &table.0 {
                     let help = elsewhere(entry, key, variant, variants);
                     let unknown = reader.problems[before..].iter_mut().find(|p| p.span() == entry.key_span);
+                    // That the key belongs into such a table is right, but no help here.
                     if let (Some(help), Some(problem)) = (help, unknown) {
-                        problem.help.push(help);
+                        problem.help = vec![help];
                     }
                 }
                 return Some((variant, values));

@@ -495,7 +495,7 @@ fn every_default_is_a_value_that_its_key_takes() {
     let more: [kind::Keys; 2] = [&[kind::pipeline::KEYS], &[kind::pipeline::CLASS_KEYS]];
     let mut defaults = 0;
     for keys in tables.chain(more) {
-        for key in read::all(keys) {
+        for key in kind::all(keys) {
             if let kind::Presence::Default(literal) = key.presence {
                 let text = format!("{} = {}", key.name, Value::from(literal));
                 let sources = Sources::new(vec![Source { name: String::new(), text }]);
@@ -512,9 +512,9 @@ fn every_default_is_a_value_that_its_key_takes() {
             }
             let of_defaults = key.defaults.iter().map(|(only, _)| *only);
             for only in key.only.into_iter().chain(of_defaults).flat_map(kind::Only::alternatives) {
-                let mut before = read::all(keys).take_while(|other| other.name != key.name);
+                let mut before = kind::all(keys).take_while(|other| other.name != key.name);
                 let is_default = key.only.is_none_or(|own| own.alternatives().all(|own| own != only));
-                let mut every = read::all(keys);
+                let mut every = kind::all(keys);
                 let other = if is_default {
                     before.find(|other| other.name == only.key)
                 } else {

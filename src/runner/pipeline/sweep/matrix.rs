@@ -10,14 +10,14 @@ use std::rc::Rc;
 use super::super::execution;
 use super::super::problem::Problem;
 use super::super::raw::{Entry, Item, Node, Table};
-use super::super::read::{Reader, all};
+use super::super::read::Reader;
 use super::super::read_value::read;
 use super::super::sections::is_name;
 use super::super::source::Span;
 use super::super::value::Value;
 use super::super::words::stage_of;
 use super::name::text_of;
-use crate::kind::{KeySpec, Kind, Runs};
+use crate::kind::{KeySpec, Kind, Runs, all};
 
 /// Maximum members of a sweep. More is a typing error: nobody waits for so many trainings.
 pub(super) const MOST: usize = 10_000;

@@ -8,12 +8,12 @@ use std::rc::Rc;
 
 use super::super::paths::is_file;
 use super::super::paths::normalize;
-use super::super::read::{Values, all};
+use super::super::read::Values;
 use super::Family;
 use super::join::Read;
 use super::name::{Chosen, Reference};
 use super::placeholder::axes_in;
-use crate::kind::{Kind, Runs, ValueType};
+use crate::kind::{Kind, Runs, ValueType, all};
 
 /// Finds the stage behind a name or a path.
 pub(super) struct Readings<'a> {
