@@ -90,6 +90,7 @@ pub(super) fn check(
         warnings: Vec::new(),
         sources: sources.clone(),
         domains: OnceLock::new(),
+        by_name: OnceLock::new(),
     }
 }
 

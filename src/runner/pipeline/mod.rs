@@ -140,6 +140,8 @@ pub struct Pipeline {
     pub sources: Sources,
     /// Once something asks for them.
     domains: OnceLock<Domains>,
+    /// The stages in the order of their names, once something looks for one.
+    by_name: OnceLock<Vec<StageId>>,
 }
 
 impl Pipeline {
@@ -165,7 +167,13 @@ impl Pipeline {
 
     /// The stage of this name.
     pub fn find(&self, name: &str) -> Option<StageId> {
-        self.stages.iter().position(|stage| stage.name == name).map(StageId::at)
+        let name_of = |id: &StageId| self.stage(*id).name.as_str();
+        let by_name = self.by_name.get_or_init(|| {
+            let mut ids: Vec<StageId> = self.stage_ids().collect();
+            ids.sort_unstable_by_key(|id| name_of(id));
+            ids
+        });
+        by_name.binary_search_by_key(&name, name_of).ok().map(|place| by_name[place])
     }
 
     /// The stages that a name selects: a stage, a member of a sweep, all members of `rank`, or the members of

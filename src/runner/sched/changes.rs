@@ -3,7 +3,7 @@
 //! Compares what the two files mean, defaults included, not their text: another order of lines or a comment is no change.
 //! Reads no data; which of it changed is compared by its digests, in [`past`](super::past).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use crate::pipeline::{Dataset, Input, InputSource, Pipeline, Stage};
@@ -17,7 +17,7 @@ const VALUE: usize = 120;
 const NAMED: usize = 3;
 
 /// One change. Its text is one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Change {
     /// What it is about, as in `rank`, `data set target`, `pipeline`.
     pub of: String,
@@ -101,14 +101,15 @@ fn of_pipeline(pipeline: &Pipeline) -> Vec<(String, String)> {
 }
 
 fn datasets(old: &Pipeline, new: &Pipeline) -> Vec<Change> {
-    let find = |all: &Pipeline, name: &str| all.datasets.iter().find(|dataset| dataset.name == name).cloned();
+    let find = |all: &'_ Pipeline, name: &str| all.datasets.iter().position(|dataset| dataset.name == name);
     let called = |name: &str| format!("data set {name}");
     let mut changes = Vec::new();
     for dataset in &new.datasets {
         match find(old, &dataset.name) {
             None => changes.push(Change::told(&called(&dataset.name), "added")),
             Some(before) => {
-                changes.extend(values(&called(&dataset.name), &of_dataset(&before), &of_dataset(dataset)));
+                let before = &old.datasets[before];
+                changes.extend(values(&called(&dataset.name), &of_dataset(before), &of_dataset(dataset)));
             }
         }
     }
@@ -144,21 +145,10 @@ fn of_dataset(dataset: &Dataset) -> Vec<(String, String)> {
 
 /// The stages by family, as the members of a sweep mostly change together.
 fn stages(old: &Pipeline, new: &Pipeline) -> Vec<Change> {
-    let find = |all: &Pipeline, name: &str| all.find(name).map(|id| all.stage(id).clone());
-    let mut families: Vec<&str> = Vec::new();
-    for stage in new.stages.iter().chain(&old.stages) {
-        if !families.contains(&stage.family.as_str()) {
-            families.push(&stage.family);
-        }
-    }
     let mut changes = Vec::new();
-    for family in families {
-        let of_family = |all: &'_ Pipeline| -> Vec<Stage> {
-            all.stages.iter().filter(|stage| stage.family == family).cloned().collect()
-        };
-        let (before, now) = (of_family(old), of_family(new));
-        let names = |stages: &[Stage], other: &Pipeline| -> Vec<String> {
-            stages.iter().filter(|stage| find(other, &stage.name).is_none()).map(|stage| stage.name.clone()).collect()
+    for Family { name: family, before, now } in families(old, new) {
+        let names = |stages: &[&Stage], other: &Pipeline| -> Vec<String> {
+            stages.iter().filter(|stage| other.find(&stage.name).is_none()).map(|stage| stage.name.clone()).collect()
         };
         for (names, all, what) in
             [(names(&now, old), now.len(), "added"), (names(&before, new), before.len(), "removed")]
@@ -170,14 +160,16 @@ fn stages(old: &Pipeline, new: &Pipeline) -> Vec<Change> {
         let mut common = 0;
         // Each change with the members that it is of.
         let mut found: Vec<(Change, Vec<String>)> = Vec::new();
-        for stage in &now {
-            let Some(earlier) = find(old, &stage.name) else { continue };
+        let mut places: HashMap<Change, usize> = HashMap::new();
+        for stage in now {
+            let Some(earlier) = old.find(&stage.name).map(|id| old.stage(id)) else { continue };
             common += 1;
-            for change in values("", &of_stage(old, &earlier, stage), &of_stage(new, stage, &earlier)) {
-                match found.iter_mut().find(|(known, _)| *known == change) {
-                    Some((_, members)) => members.push(stage.name.clone()),
-                    None => found.push((change, vec![stage.name.clone()])),
-                }
+            for change in values("", &of_stage(old, earlier, stage), &of_stage(new, stage, earlier)) {
+                let place = *places.entry(change).or_insert_with_key(|change| {
+                    found.push((change.clone(), Vec::new()));
+                    found.len() - 1
+                });
+                found[place].1.push(stage.name.clone());
             }
         }
         changes.extend(
@@ -185,6 +177,30 @@ fn stages(old: &Pipeline, new: &Pipeline) -> Vec<Change> {
         );
     }
     changes
+}
+
+/// The stages of one name: one, or the members of a sweep.
+struct Family<'p> {
+    name: &'p str,
+    before: Vec<&'p Stage>,
+    now: Vec<&'p Stage>,
+}
+
+/// In the order of the newer version; those that it lacks come last.
+fn families<'p>(old: &'p Pipeline, new: &'p Pipeline) -> Vec<Family<'p>> {
+    let mut families: Vec<Family<'p>> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let both = new.stages.iter().map(|stage| (stage, true)).chain(old.stages.iter().map(|stage| (stage, false)));
+    for (stage, is_new) in both {
+        let name = stage.family.as_str();
+        let place = *places.entry(name).or_insert_with(|| {
+            families.push(Family { name, before: Vec::new(), now: Vec::new() });
+            families.len() - 1
+        });
+        let family = &mut families[place];
+        if is_new { family.now.push(stage) } else { family.before.push(stage) }
+    }
+    families
 }
 
 /// `rank`, where all members are meant; else their names, or their number.

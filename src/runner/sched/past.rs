@@ -95,14 +95,14 @@ pub fn history(pipeline: &Pipeline, store: &Store, at_most: usize, tags: &[Strin
     let at_work = store.runs_at_work(&pipeline.root);
     let mut newest_first = runs.all().rev().peekable();
     let mut found = Vec::new();
-    let mut read = HashMap::new();
+    let mut known = Known::default();
     while let Some(run) = newest_first.next() {
         if found.len() == at_most {
             break;
         }
         if tags.iter().all(|tag| run.head.tags.contains(tag)) {
             let before = newest_first.peek();
-            found.push(past(pipeline, store, run, before, &at_work, &mut read));
+            found.push(past(pipeline, store, run, before, &at_work, &mut known));
         }
     }
     tell_of_unchanged(&mut found, pipeline, store);
@@ -115,37 +115,41 @@ pub fn one(pipeline: &Pipeline, store: &Store, number: u32) -> Option<Past> {
     let run = runs.read(number)?;
     let before = runs.numbers().into_iter().filter(|other| *other < number).rev().find_map(|other| runs.read(other));
     let at_work = store.runs_at_work(&pipeline.root);
-    let mut found = vec![past(pipeline, store, run, before.as_ref(), &at_work, &mut HashMap::new())];
+    let mut found = vec![past(pipeline, store, run, before.as_ref(), &at_work, &mut Known::default())];
     tell_of_unchanged(&mut found, pipeline, store);
     found.pop()
 }
 
-/// Pipelines that were read again, by the numbers of their runs.
-type Read = HashMap<u32, Result<Pipeline, String>>;
+/// What was found out for one run and holds for the next.
+#[derive(Default)]
+struct Known {
+    /// Pipelines that were read again, by the numbers of their runs.
+    pipelines: HashMap<u32, Result<Pipeline, String>>,
+    /// Whether this cache has the record of a key.
+    records: HashMap<Key, bool>,
+}
 
-fn past(now: &Pipeline, store: &Store, run: Run, before: Option<&Run>, at_work: &[Holder], read: &mut Read) -> Past {
+fn past(now: &Pipeline, store: &Store, run: Run, before: Option<&Run>, at_work: &[Holder], known: &mut Known) -> Past {
     let standing = Standing::of(&run, at_work);
     let (changes, incomparable) = match before {
         None => (Vec::new(), None),
         Some(before) => {
-            for run in [before, &run] {
-                read.entry(run.number).or_insert_with(|| as_it_was(now, run));
+            let [old, new] = [before, &run].map(|run| (&run.head.text, &run.head.set));
+            let is_another_file = old != new;
+            // Reading a file of thousands of stages takes a while, and most runs are of the file of the run before.
+            for run in [before, &run].into_iter().filter(|_| is_another_file) {
+                known.pipelines.entry(run.number).or_insert_with(|| as_it_was(now, run));
             }
-            changes(store, before, &run, [&read[&before.number], &read[&run.number]])
+            let read = |run: &Run| &known.pipelines[&run.number];
+            let pipelines = is_another_file.then(|| [read(before), read(&run)]);
+            changes(store, before, &run, pipelines)
         }
     };
     let with_numbers = run.stages.iter().filter(|settled| !settled.miou.is_empty());
     let miou = with_numbers.map(|settled| (settled.stage.clone(), in_order(now, &settled.miou))).collect();
-    let gone = run.results().filter(|(_, key)| !store.has_record(*key)).map(|(settled, _)| settled.stage.clone());
-    Past {
-        gone: gone.collect(),
-        standing,
-        before: before.map(|before| before.number),
-        changes,
-        incomparable,
-        miou,
-        run,
-    }
+    let mut is_there = |key: Key| *known.records.entry(key).or_insert_with(|| store.has_record(key));
+    let gone = run.results().filter(|(_, key)| !is_there(*key)).map(|(settled, _)| settled.stage.clone()).collect();
+    Past { gone, standing, before: before.map(|before| before.number), changes, incomparable, miou, run }
 }
 
 /// The pipeline of a run, as its file was.
@@ -160,18 +164,18 @@ pub fn as_it_was(now: &Pipeline, run: &Run) -> Result<Pipeline, String> {
     })
 }
 
-/// What changed, and why the settings can't be compared if they can't.
+/// What changed, and why the settings can't be compared if they can't. `read` are both pipelines, where their files differ.
 fn changes(
     store: &Store,
     before: &Run,
     run: &Run,
-    read: [&Result<Pipeline, String>; 2],
+    read: Option<[&Result<Pipeline, String>; 2]>,
 ) -> (Vec<Change>, Option<String>) {
     let [old, new] = [&before.head, &run.head];
     let (mut all, incomparable) = match read {
-        [Ok(old), Ok(new)] => (between(old, new), None),
-        [Err(why), _] | [_, Err(why)] if old.text != new.text || old.set != new.set => (Vec::new(), Some(why.clone())),
-        _ => (Vec::new(), None),
+        None => (Vec::new(), None),
+        Some([Ok(old), Ok(new)]) => (between(old, new), None),
+        Some([Err(why), _] | [_, Err(why)]) => (Vec::new(), Some(why.clone())),
     };
     for change in data_changes(store, before, run) {
         let is_known = |known: &Change| {
@@ -286,12 +290,15 @@ fn tell_of_unchanged(found: &mut [Past], pipeline: &Pipeline, store: &Store) {
         };
         for (settled, key) in unknown {
             let of_cache = || {
-                let trace = store.here(key).filter(|_| is_evaluation(&settled.stage))?;
+                let trace = store.here(key)?;
                 let metrics = trace.outputs.iter().find(|output| output.name == METRICS)?;
                 Some(mious(store, &metrics.artifact))
             };
-            if let Some(miou) = known.get(&key).cloned().or_else(of_cache).filter(|miou| !miou.is_empty()) {
-                past.miou.push((settled.stage.clone(), in_order(pipeline, &miou)));
+            if !known.contains_key(&key) && is_evaluation(&settled.stage) {
+                known.insert(key, of_cache().unwrap_or_default());
+            }
+            if let Some(miou) = known.get(&key).filter(|miou| !miou.is_empty()) {
+                past.miou.push((settled.stage.clone(), in_order(pipeline, miou)));
             }
         }
     }

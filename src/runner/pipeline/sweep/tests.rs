@@ -243,6 +243,17 @@ fn a_person_may_name_a_member_some_members_or_all() {
 }
 
 #[test]
+fn every_stage_is_found_by_its_name_and_none_by_another() {
+    let pipeline = whole(&["stages.inter.matrix.seed=[10, 9, 1]", "stages.rank.matrix.lambda=[0.5, 0.6]"]);
+    for id in pipeline.stage_ids() {
+        assert_eq!(pipeline.find(&pipeline.stage(id).name), Some(id));
+    }
+    for nothing in ["", "inter", "inter[seed=1", "inter[seed=100]", "zzz"] {
+        assert_eq!(pipeline.find(nothing), None, "{nothing}");
+    }
+}
+
+#[test]
 fn names_of_networks_sort_in_the_order_of_the_file() {
     let pipeline = whole(&["stages.rank.matrix.lambda=[0.5, 0.6]"]);
     let mut names = ["unknown", "intra[lambda=0.6]", "inter.teacher", "intra", "inter"];
