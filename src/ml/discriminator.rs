@@ -9,7 +9,7 @@ use intrada_shim::elementwise::leaky_relu_;
 use tch::{Device, Kind, Tensor};
 
 use crate::checkpoint::{self, CheckpointError, Restored, Rule};
-use crate::layer::{Conv, Geometry, Scope};
+use crate::layer::{Conv, Geometry, Scope, channels_last};
 use crate::network::{Parameter, RateGroup};
 
 /// A smaller map has no pixel left after five halvings.
@@ -64,7 +64,8 @@ impl Discriminator {
             return Err(MapTooSmall { width, height });
         }
         let (last, inner) = self.convs.split_last().expect("there are five");
-        let x = inner.iter().fold(map.shallow_clone(), |x, conv| leaky_relu_(conv.forward(&x), SLOPE));
+        // oneDNN computes these convolutions with channels adjacent in memory, and else copies each map there and back.
+        let x = inner.iter().fold(channels_last(map), |x, conv| leaky_relu_(conv.forward(&x), SLOPE));
         Ok(last.forward(&x))
     }
 

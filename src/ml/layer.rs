@@ -236,6 +236,11 @@ impl Conv {
         convolution(x, &weight, bias.as_ref(), self.geometry)
     }
 
+    /// The part of it without a bias that sees `count` of the input channels, from this one on: a convolution is the sum of its parts.
+    pub(crate) fn of_channels(&self, from: i64, count: i64) -> Conv {
+        Conv { weight: self.weight.narrow(1, from, count), bias: None, geometry: self.geometry }
+    }
+
     /// A 1×1 convolution without bias of `count` maps of equally many channels, concatenated, as one linear layer for each of them: it
     /// gives the sum of theirs.
     pub(crate) fn parts(&self, count: i64) -> Vec<Linear> {

@@ -1,4 +1,4 @@
-// Bilinear interpolation whose backward pass is ours, for upsample.rs, which says why.
+// Bilinear interpolation of maps whose rows are contiguous, for upsample.rs, which says why.
 #include "guarded.h"
 #include "widest.h"
 
@@ -51,6 +51,49 @@ WIDEST void spread(const double *row, double *before, double *after, double of_b
   }
 }
 
+// A row between two others.
+WIDEST void between(const float *before, const float *after, float of_before, float of_after, float *row, int64_t width) {
+  for (int64_t x = 0; x < width; ++x)
+    row[x] = of_before * before[x] + of_after * after[x];
+}
+WIDEST void between(const double *before, const double *after, double of_before, double of_after, double *row, int64_t width) {
+  for (int64_t x = 0; x < width; ++x)
+    row[x] = of_before * before[x] + of_after * after[x];
+}
+
+// Columns first, once for each row of the smaller map; then rows, many numbers at once.
+template <typename T> void widen(const T *small, T *large, int64_t count, at::IntArrayRef from, at::IntArrayRef to, bool corners) {
+  auto height = from[0], width = from[1], rows = to[0], columns = to[1];
+  auto down = places<T>(height, rows, corners), along = places<T>(width, columns, corners);
+  at::parallel_for(0, count, 1, [&](int64_t begin, int64_t end) {
+    std::vector<T> two(2 * columns);
+    for (int64_t plane = begin; plane < end; ++plane) {
+      // The widened rows `row` and `row + 1`, once they are asked for.
+      T *here = two.data(), *next = here + columns;
+      int64_t row = -2;
+      auto widened = [&](int64_t of, T *line) {
+        const auto *given = small + (plane * height + of) * width;
+        for (int64_t x = 0; x < columns; ++x)
+          line[x] = along[x].of_before * given[along[x].before] + along[x].of_after * given[along[x].after];
+      };
+      for (int64_t y = 0; y < rows; ++y) {
+        const auto &place = down[y];
+        if (place.before != row) {
+          if (place.before == row + 1)
+            std::swap(here, next);
+          else
+            widened(place.before, here);
+          row = place.before;
+          if (place.after != row)
+            widened(place.after, next);
+        }
+        const auto *after = place.after == row ? here : next;
+        between(here, after, place.of_before, place.of_after, large + (plane * rows + y) * columns, columns);
+      }
+    }
+  });
+}
+
 // Rows first, a row of a channel at a time and many numbers at once; then, of each row of the smaller map, once, columns.
 template <typename T> void planes(const T *large, T *small, int64_t count, at::IntArrayRef from, at::IntArrayRef to, bool corners) {
   auto height = from[0], width = from[1], rows = to[0], columns = to[1];
@@ -90,7 +133,18 @@ struct Upsample : torch::autograd::Function<Upsample> {
   static Tensor forward(AutogradContext *context, const Tensor &x, int64_t height, int64_t width, bool corners) {
     context->saved_data["size"] = x.sizes().vec();
     context->saved_data["corners"] = corners;
-    return at::upsample_bilinear2d(x, {height, width}, corners);
+    auto is_known = x.is_cpu() && x.dim() == 4 && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble);
+    // ATen's own is quick where channels are adjacent, and says what else it can't take.
+    if (!is_known || !x.is_contiguous() || x.numel() == 0 || height < 1 || width < 1)
+      return at::upsample_bilinear2d(x, {height, width}, corners);
+    auto result = at::empty({x.size(0), x.size(1), height, width}, x.options());
+    auto from = x.sizes().slice(2), to = result.sizes().slice(2);
+    auto count = x.size(0) * x.size(1);
+    if (x.scalar_type() == at::kFloat)
+      widen(x.const_data_ptr<float>(), result.mutable_data_ptr<float>(), count, from, to, corners);
+    else
+      widen(x.const_data_ptr<double>(), result.mutable_data_ptr<double>(), count, from, to, corners);
+    return result;
   }
 
   static variable_list backward(AutogradContext *context, variable_list gradients) {

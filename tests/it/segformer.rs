@@ -137,6 +137,8 @@ fn what_does_not_fit_a_segformer_is_told_before_anything_runs() {
     refused(looked_at(shown.evaluated_on("target")), &[small, "`entropy` would stop", "`evaluate` would stop"]);
     let validated = of("").scenes("target", "target", 2, 20).set("stages.inter.dataset", "target");
     refused(looked_at(validated.set("stages.inter.evaluate_every", 1)), &[small, "`inter` would stop"]);
+    let scored = of("").scenes("target", "target", 2, 20).set("stages.inter.candidates", "target");
+    refused(looked_at(scored.set("stages.inter.candidates_every", 1)), &[small, "`inter` would stop"]);
 
     let space = Space::with(of("").adapted().with("stages.inter", "adversarial_weight_aux = 0.5\n"));
     let ran = space.intrada("plan p.toml");

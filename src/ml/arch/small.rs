@@ -54,8 +54,11 @@ impl Network for Small {
         let deep = self.encoder[4..].iter().fold(middle.shallow_clone(), |x, layer| layer.forward(&x));
         let size = half.size();
         let features = deep.shallow_clone(); // N×32×H/4×W/4
-        let deep = upsample(&deep, [size[2], size[3]], Alignment::Corners); // N×32×H/2×W/2
-        let fused = self.fuse.forward(&Tensor::cat(&[half, deep], 1)); // N×16×H/2×W/2
+        // The convolution of both maps, concatenated. It is linear, as interpolation is, so that the coarse map passes it while it is coarse.
+        let [of_half, of_deep] =
+            [(0, WIDTH), (WIDTH, 2 * WIDTH)].map(|(from, count)| self.fuse.conv.of_channels(from, count));
+        let deep = upsample(&of_deep.forward(&deep), [size[2], size[3]], Alignment::Corners); // N×16×H/2×W/2
+        let fused = self.fuse.norm.forward(&of_half.forward(&half).g_add_(&deep)).relu_(); // N×16×H/2×W/2
         let aux = self.aux.as_ref().map(|aux| aux.forward(&middle));
         Logits { aux, main: self.main.forward(&fused), features }
     }

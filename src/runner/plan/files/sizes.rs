@@ -76,8 +76,11 @@ impl Sizes<'_> {
                 .into_iter()
                 .map(|(title, help, is_certain)| (training.stage, title, help, is_certain))
         });
-        let of_lookers = lookers(self.pipeline, self.dataset, self.readers)
-            .filter_map(|stage| self.too_small(stage).map(|(title, _)| (stage, title, LARGER, true)));
+        let of_lookers = lookers(self.pipeline, self.dataset, self.readers).filter_map(|(stage, most)| {
+            let (title, some) = self.too_small(stage)?;
+            let others = self.images.saturating_sub(some) as u64;
+            Some((stage, title, LARGER, most.is_none_or(|most| most > others)))
+        });
         let mut misfits: Vec<Misfit> = Vec::new();
         for (stage, title, help, is_certain) in of_trainings.chain(of_lookers) {
             let name = format!("`{}`", stage.family);
@@ -226,15 +229,24 @@ fn trainings<'p>(
     trainings.filter_map(move |stage| Some((stage, draws(stage)?)))
 }
 
-/// The readers that show their network each image of the data set, uncropped: all that predict, and trainings that look at their
-/// network from time to time.
+/// The readers that show their network images of the data set, uncropped: all that predict, and trainings that look at their
+/// network from time to time. With each how many images it is shown, if not all.
 fn lookers<'p>(
     pipeline: &'p Pipeline,
     dataset: &'p Dataset,
     readers: &[(StageId, Span)],
-) -> impl Iterator<Item = &'p Stage> {
-    let looks = move |stage: &&'p Stage| !stage.is_training() || roles(pipeline, dataset, stage).any(is_looked_at);
-    stages(pipeline, readers).filter(looks)
+) -> impl Iterator<Item = (&'p Stage, Option<u64>)> {
+    stages(pipeline, readers).filter_map(move |stage| {
+        let is_scored_on = pipeline.scored_on(stage).is_some_and(|id| pipeline.dataset(id).name == dataset.name);
+        if !stage.is_training() || roles(pipeline, dataset, stage).any(|role| role == EVALUATED) {
+            Some((stage, None))
+        } else if is_scored_on {
+            let most = stage.parameter("candidates_images").and_then(Value::as_integer);
+            Some((stage, most.and_then(|most| most.try_into().ok())))
+        } else {
+            None
+        }
+    })
 }
 
 fn stages<'p>(pipeline: &'p Pipeline, readers: &[(StageId, Span)]) -> impl Iterator<Item = &'p Stage> {
@@ -248,9 +260,12 @@ fn roles<'p>(pipeline: &'p Pipeline, dataset: &'p Dataset, stage: &'p Stage) -> 
     stage.inputs.iter().filter(is_it).map(|input| input.role.as_str())
 }
 
-/// Whether a training with such an input looks at it, and doesn't learn from it.
+/// The role of the data set on which a training evaluates its network from time to time.
+const EVALUATED: &str = "dataset";
+
+/// Whether a training with such an input only looks at it.
 fn is_looked_at(role: &str) -> bool {
-    ["dataset", CANDIDATES].contains(&role)
+    [EVALUATED, CANDIDATES].contains(&role)
 }
 
 impl Survey<'_> {
