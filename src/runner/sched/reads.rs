@@ -6,8 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::by_name;
 use crate::store::claim::{Claim, Claimed, Use};
 use crate::store::index::PlacedOutput;
+use crate::store::stat::now_ns;
 use crate::store::{Error, Holder, Placement, Store};
 
 /// Another process may place something else again and again; after this many rounds we wait for it.
@@ -15,7 +17,10 @@ const ROUNDS: usize = 4;
 
 /// Outputs of other stages.
 #[derive(Clone, Default)]
-pub struct Reads(Vec<Read>);
+pub struct Reads {
+    outputs: Vec<Read>,
+    paths: by_name::Set,
+}
 
 #[derive(Clone)]
 struct Read {
@@ -34,14 +39,21 @@ pub enum Secured {
 impl Reads {
     /// Adds an output, as it was last placed: without entries if that isn't known.
     pub fn add(&mut self, output: PlacedOutput, placement: Placement) {
-        if !self.0.iter().any(|read| read.output.path == output.path) {
-            self.0.push(Read { output, placement });
+        if self.paths.insert(output.path.clone().into_os_string()) {
+            self.outputs.push(Read { output, placement });
         }
     }
 
     /// The outputs in place.
     pub fn outputs(&self) -> impl Iterator<Item = &PlacedOutput> {
-        self.0.iter().map(|read| &read.output)
+        self.outputs.iter().map(|read| &read.output)
+    }
+
+    /// Whether all of them are in place and untouched: what is read between two times that this is so has been theirs, without a
+    /// claim. See [`PlacedOutput::is_untouched`].
+    pub fn are_untouched(&self, root: &Path) -> bool {
+        let now = now_ns();
+        self.outputs().all(|output| output.is_untouched(root, now))
     }
 
     /// Claims these outputs for reading and `writes`, paths relative to the workspace `root`, for writing, without waiting.
@@ -67,7 +79,7 @@ impl Reads {
                 Claimed::Busy(holder) => return Ok(Secured::Busy(holder)),
             };
             let missing = |read: &Read| !read.output.is_in_place(root, store.verified());
-            let missing: Vec<usize> = (0..self.0.len()).filter(|place| missing(&self.0[*place])).collect();
+            let missing: Vec<usize> = (0..self.outputs.len()).filter(|at| missing(&self.outputs[*at])).collect();
             if missing.is_empty() {
                 return Ok(Secured::Held(claims));
             }
@@ -89,7 +101,7 @@ impl Reads {
         place: usize,
         put_aside: &dyn Fn(PathBuf, PathBuf),
     ) -> Result<Option<Option<Holder>>, Error> {
-        let Read { output, placement } = &mut self.0[place];
+        let Read { output, placement } = &mut self.outputs[place];
         let path = root.join(&output.path);
         match store.try_claim([(&*path, Use::Write)])? {
             Claimed::Busy(holder) => Ok(Some(holder)),

@@ -160,6 +160,16 @@ impl PlacedOutput {
     }
 }
 
+impl PlacedOutput {
+    /// Whether it is a file or a link that nobody has touched since it was placed, and that nobody can touch from now on without this
+    /// becoming false: also by putting something else there for a moment. Of folders it isn't known.
+    pub fn is_untouched(&self, root: &Path, now_ns: i64) -> bool {
+        let [entry] = &self.entries[..] else { return false };
+        let is_same = |stat: Stat| stat == entry.stat && stat.is_settled(now_ns);
+        !entry.stat.is_folder() && Stat::of_itself(&by_name::join(root, &self.path)).is_ok_and(is_same)
+    }
+}
+
 /// Whether `path` is a folder, not a link to one, with this many names in it.
 fn has_names(path: &Path, count: usize) -> bool {
     Stat::of_itself(path).is_ok_and(|stat| stat.is_folder())
@@ -390,6 +400,39 @@ mod tests {
             edit(&root.join("out"));
             assert!(!record.is_in_place(root, store.verified()));
         }
+    }
+
+    #[test]
+    fn a_file_is_untouched_unless_another_was_there_for_a_moment_or_it_is_too_young_to_tell() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let store = Store::open(&root.join("cache")).unwrap();
+        fs::write(root.join("from"), "one").unwrap();
+        let artifact = store.insert(&root.join("from"), Take::Copy).unwrap();
+        let entries = store.restore(&artifact, &root.join("out"), Placement::View).unwrap().entries;
+        let output = PlacedOutput { path: "out".into(), artifact, entries };
+        let placed = output.entries[0].stat.ctime_ns.max(output.entries[0].stat.mtime_ns);
+        let (at_once, later) = (placed, placed + 10_000_000_000);
+        assert!(output.is_untouched(root, later));
+        assert!(!output.is_untouched(root, at_once), "a change in the same tick would not be seen");
+        // Until the file system's clock has gone on: a rename in the tick in which it was placed leaves its times as they are.
+        let clock = root.join("clock");
+        while {
+            fs::write(&clock, "").unwrap();
+            Stat::of(&clock).unwrap().mtime_ns <= placed
+        } {}
+        fs::rename(root.join("out"), root.join("aside")).unwrap();
+        assert!(!output.is_untouched(root, later));
+        fs::write(root.join("out"), "two").unwrap();
+        assert!(!output.is_untouched(root, later));
+        fs::rename(root.join("aside"), root.join("out")).unwrap();
+        assert!(!output.is_untouched(root, later), "it is the same file, and was away");
+    }
+
+    #[test]
+    fn of_a_folder_it_is_not_known_whether_it_was_touched() {
+        let Scene { root, record, .. } = &scene(Placement::View);
+        assert!(!record.outputs[0].is_untouched(root, i64::MAX));
     }
 
     #[test]
