@@ -1,7 +1,7 @@
 //! Stages side by side: who runs with whom, and who sees which GPU. Told by what the stages find, never by the time it takes.
 
 use crate::pipelines::{Pipeline, training, until};
-use crate::space::Space;
+use crate::space::{Ran, Space};
 
 /// A stage that says it is there, and waits until the other one is there too.
 fn meets(pipeline: Pipeline, own: &str, other: &str, resources: &str) -> Pipeline {
@@ -78,6 +78,28 @@ fn a_device_by_number_and_lent_gpus_contradict_each_other() {
     let ran = space.intrada("run p.toml --device cuda:1");
     assert_eq!(ran.code, Some(2));
     assert!(ran.stderr.contains("use --device cuda"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_resource_that_is_missing_or_has_its_name_from_elsewhere_is_told_how_it_is_meant() {
+    let space = Space::with(takes(there_is("cpu = 2").command("a", "touch a.out", [], ["a.out"]), "a", "cpu = 1"));
+    for (set, told) in [
+        ("stages.a.resources={gpus=2}", "declare them: [resources] gpus = [\"0\", \"1\"]"),
+        ("stages.a.resources={licence=3}", "declare it: [resources] licence = 3"),
+        ("stages.a.resources={gpu=1}", "did you mean `gpus`?"),
+        ("stages.a.resources={threads=2}", "did you mean `cpu`?"),
+        ("stages.a.gpus=1", "`gpus` is a key of a stage's `resources = { … }`"),
+        ("stages.a.time=1", "`time` is a key of a stage's `resources = { … }`"),
+        ("stages.a.threads=1", "`threads` is a key of `[pipeline]`"),
+        ("stages.a.lr=1", "`lr` is called `learning_rate` here"),
+    ] {
+        let ran = Ran::of(space.command("plan p.toml").args(["--set", set]).output().unwrap());
+        assert_eq!(ran.code, Some(2), "{set}");
+        assert!(ran.stderr.contains(told), "{set}: {told}\n{}", ran.stderr);
+    }
+    let ran = space.intrada("plan p.toml --set resources.cpus=4");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`cpus` is a custom resource here, not the machine's `cpu`"), "{}", ran.stderr);
 }
 
 #[test]

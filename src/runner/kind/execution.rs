@@ -5,6 +5,9 @@
 
 use super::{KeySpec, ValueType};
 
+/// The name of a time limit among the amounts of a stage.
+pub const TIME: &str = "time";
+
 /// The keys of every stage, besides those of its kind.
 pub const KEYS: &[KeySpec] = &[
     KeySpec::new("executor", ValueType::Executor, "where it runs").or_of_pipeline().execution(),

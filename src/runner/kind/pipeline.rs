@@ -66,7 +66,7 @@ pub const KEYS: &[KeySpec] = &[
     KeySpec::new(
         "threads",
         ValueType::Integer { min: 1, max: 1024 },
-        "CPU threads per stage; default: the machine's cores, shared by concurrent stages",
+        "CPU threads per stage; default: half of `cpu` of `[resources]`, from 1 to 8, so that two stages run at once",
     )
     .optional()
     .execution(),

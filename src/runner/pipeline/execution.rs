@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::ExecutorId;
 use super::executors::{Executors, Place};
+use super::homes::known_as;
 use super::near::did_you_mean;
 use super::problem::Problem;
 use super::raw::{Entry, Item, Table};
@@ -17,11 +18,8 @@ use super::sections::{is_name, section};
 use super::source::Span;
 use super::typed::Typed;
 use super::value::Value;
-use crate::kind::execution::{KEYS, RESOURCES};
+use crate::kind::execution::{KEYS, RESOURCES, TIME};
 use crate::kind::{Keys, all};
-
-/// The name of a time limit among the amounts of a stage.
-const TIME: &str = "time";
 
 /// The declared `[resources]`. Never part of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,6 +85,15 @@ pub(super) fn read_resources(reader: &mut Reader<'_>, file: &Table, device: (&st
     Resources { gpus, cpu: values.integer("cpu").and_then(|cpu| cpu.try_into().ok()), counted }
 }
 
+/// What we call a resource of the machine that has another name elsewhere.
+fn called(name: &str) -> Option<&'static str> {
+    match name {
+        "threads" | "cores" => Some("cpu"),
+        "devices" => Some("gpus"),
+        name => known_as(name).filter(|ours| all(&[RESOURCES]).any(|key| key.name == *ours)),
+    }
+}
+
 /// Reads a custom resource: how many stages can hold it at once.
 fn slots(reader: &mut Reader<'_>, entry: &Entry) -> Option<u64> {
     let problem = match &entry.node.item {
@@ -94,7 +101,15 @@ fn slots(reader: &mut Reader<'_>, entry: &Entry) -> Option<u64> {
             .at(entry.key_span, "expected letters, digits, `-` and `_`, at most 100"),
         _ if entry.key == TIME => Problem::error(format!("`{TIME}` can't be the name of a resource"))
             .at(entry.key_span, "a stage's `resources` has its time limit under this name"),
-        Item::Integer(number @ 1..) => return Some(number.unsigned_abs()),
+        Item::Integer(number @ 1..) => {
+            if let Some(ours) = called(&entry.key) {
+                let title = format!("`{}` is a custom resource here, not the machine's `{ours}`", entry.key);
+                reader
+                    .problems
+                    .push(Problem::warning(title).at(entry.key_span, "").help(format!("did you mean `{ours}`?")));
+            }
+            return Some(number.unsigned_abs());
+        }
         item => Problem::error(format!("`{}` of [resources] takes an integer, not {}", entry.key, item.words()))
             .at(entry.node.span, "expected how many stages can hold it at once, 1 or more"),
     };
@@ -161,15 +176,24 @@ fn check_amount(resources: &Resources, name: &str, amount: u64, span: Span) -> O
         name => resources.counted.get(name).copied(),
     };
     let Some(there) = there else {
-        let mut known: Vec<&str> = resources.counted.keys().map(String::as_str).chain(["cpu"]).collect();
-        known.extend(resources.gpus.as_ref().map(|_| "gpus"));
         let problem = Problem::error(format!("[resources] has no `{name}`")).at(span, "");
         let declare = match name {
-            "gpus" => "declare them: [resources] gpus = [\"0\"]".to_owned(),
-            "memory" => "declare it: [resources] memory = \"24 GiB\"".to_owned(),
-            name => format!("declare it: [resources] {name} = 1"),
+            "gpus" => {
+                let numbers: Vec<String> = (0..amount.min(8)).map(|number| format!("\"{number}\"")).collect();
+                format!("declare them: [resources] gpus = [{}]", numbers.join(", "))
+            }
+            "memory" => format!("declare it: [resources] memory = \"{}\"", super::measure::size(amount)),
+            name => format!("declare it: [resources] {name} = {amount}"),
         };
-        return Some(problem.help(did_you_mean(name, known).unwrap_or(declare)));
+        let is_ours = all(&[RESOURCES]).any(|key| key.name == name);
+        let ours = ["gpus", "cpu", "memory"].into_iter();
+        let known = ours.chain(resources.counted.keys().map(String::as_str));
+        let meant = match called(name) {
+            _ if is_ours => None,
+            Some(ours) => Some(format!("did you mean `{ours}`?")),
+            None => did_you_mean(name, known),
+        };
+        return Some(problem.help(meant.unwrap_or(declare)));
     };
     (amount > there).then(|| {
         let (amount, there) = match name {

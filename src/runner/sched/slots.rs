@@ -100,8 +100,11 @@ impl Slots {
             counted.remove(MEMORY);
         }
         let asks_for_none = demand.gpus == Some(0) || self.is_on_cpu;
+        // More than there are means all of them here; what a batch system has is its own affair.
+        let most = if executor.is_none() { self.all_cpu } else { usize::MAX };
+        let asked = demand.cpu.map(|cpu| cpu.min(most));
         Need {
-            threads: demand.cpu.unwrap_or(if is_worker { self.worker_threads } else { 1 }),
+            threads: asked.unwrap_or(if is_worker { self.worker_threads } else { 1 }),
             gpus: demand.gpus.unwrap_or(usize::from(stage.kind.tensors && !self.is_on_cpu)),
             sees_uncounted: executor.is_none() || !asks_for_none,
             executor,
@@ -338,10 +341,10 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_wants_more_threads_than_the_machine_has_runs_alone_and_never_waits_for_ever() {
+    fn a_job_that_wants_more_threads_than_the_machine_has_gets_all_runs_alone_and_never_waits_for_ever() {
         let (mut slots, [a, b]) = slots("", ["cpu = 1_000_000", ""], None);
         let lent = slots.lend(&a).unwrap();
-        assert_eq!(lent.threads, 1_000_000);
+        assert_eq!(lent.threads, slots.threads().0);
         assert_eq!(slots.lend(&b), None);
         slots.take_back(lent);
         assert!(slots.lend(&b).is_some());
