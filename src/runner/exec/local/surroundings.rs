@@ -34,9 +34,10 @@ const GIVEN: &[&str] = &[
 const TUNABLES: &str = "GLIBC_TUNABLES";
 const CPU_TUNABLES: &str = "glibc.cpu.";
 
-/// How often a thread looks whether another is ready before it sleeps: some tens of microseconds. libgomp's own 300,000 take milliseconds at the
-/// end of each loop where another program has the other thread's core.
-const TURNS: &str = "30000";
+/// How often a thread looks whether another is ready before it sleeps. libgomp's own 300,000 take milliseconds at the end of each loop where another
+/// program has the other thread's core, and worst where both threads wait on one core for each other. With less than a thousand, threads sleep on
+/// an idle machine too, and waking them takes longer.
+const TURNS: &str = "3000";
 
 /// Gives a worker an environment in which only the job decides how it computes. `threads`: `None` if nothing is computed.
 pub(super) fn settle(command: &mut Command, threads: Option<u32>, set: Option<&InstructionSet>) {
