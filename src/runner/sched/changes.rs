@@ -101,7 +101,7 @@ fn of_pipeline(pipeline: &Pipeline) -> Vec<(String, String)> {
 }
 
 fn datasets(old: &Pipeline, new: &Pipeline) -> Vec<Change> {
-    let find = |all: &'_ Pipeline, name: &str| all.datasets.iter().position(|dataset| dataset.name == name);
+    let find = |all: &Pipeline, name: &str| all.datasets.iter().position(|dataset| dataset.name == name);
     let called = |name: &str| format!("data set {name}");
     let mut changes = Vec::new();
     for dataset in &new.datasets {

@@ -17,7 +17,7 @@ use crate::kind::model::{feature_stride, smallest_side};
 use crate::kind::training::{
     CANDIDATES, DISCRIMINATOR_SIDE, FEATURE_DISTANCE, LABELLED, LEARNT_FROM, has_discriminator, is_learnt_from,
 };
-use crate::pipeline::{Dataset, InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
+use crate::pipeline::{Dataset, Input, InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
 use crate::plan::margins;
 
 /// Images of a data set with the sizes that a network sees.
@@ -256,7 +256,10 @@ fn stages<'p>(pipeline: &'p Pipeline, readers: &[(StageId, Span)]) -> impl Itera
 
 /// What the data set is to the stage.
 fn roles<'p>(pipeline: &'p Pipeline, dataset: &'p Dataset, stage: &'p Stage) -> impl Iterator<Item = &'p str> {
-    let is_it = |input: &&crate::pipeline::Input| matches!(input.from, InputSource::Dataset { dataset: id, .. } if pipeline.dataset(id).name == dataset.name);
+    let is_it = |input: &&Input| match input.from {
+        InputSource::Dataset { dataset: id, .. } => pipeline.dataset(id).name == dataset.name,
+        _ => false,
+    };
     stage.inputs.iter().filter(is_it).map(|input| input.role.as_str())
 }
 
