@@ -361,3 +361,41 @@ fn a_batch_without_a_thing_has_no_feature_distance_and_the_training_goes_on() {
     let is_never = !never.read("runs/p/inter/losses.jsonl").contains("feature_distance");
     assert_eq!((ran.stdout + &ran.stderr).contains("2 iterations, none with a feature distance"), is_never);
 }
+
+#[test]
+fn domains_of_different_sizes_that_a_training_mixes_are_told_before_anything_runs() {
+    let of = |method: &str| {
+        let pipeline = training().adapted().set("datasets.source.size", [64, 32]).set("datasets.target.size", [64, 40]);
+        let pipeline = pipeline.without("stages.inter.discriminator_width").set("stages.inter.method", method);
+        match method {
+            "daformer" | "mic" => {
+                pipeline.set("stages.inter.feature_distance", false).set("stages.inter.rare_class_sampling", false)
+            }
+            _ => pipeline,
+        }
+    };
+    let planned = |pipeline: Pipeline| {
+        let ran = Space::with(pipeline).intrada("plan p.toml");
+        (ran.code, ran.stderr)
+    };
+    for method in ["dacs", "daformer", "mic"] {
+        let (code, said) = planned(of(method));
+        let told =
+            "images of `source` are 64 × 32 and those of `target` 64 × 40: `inter` puts both into one image or batch";
+        assert!(code == Some(2) && said.contains(told), "{method}: {said}");
+        let (code, said) = planned(of(method).set("stages.inter.crop", [32, 32]));
+        assert_eq!(code, Some(0), "{method}: {said}");
+    }
+    let (code, said) = planned(of("minent"));
+    assert_eq!(code, Some(0), "each side has its own batch: {said}");
+    let (code, said) = planned(of("dacs").set("datasets.target.size", [64, 32]));
+    assert_eq!(code, Some(0), "{said}");
+    // Of images of several sizes nothing is certain.
+    let space =
+        Space::with(of("dacs").folder("street").set("stages.inter.target", "street").set("stages.inter.batch", 1));
+    for (at, height) in [32, 40].into_iter().enumerate() {
+        space.write(&format!("street/images/{at}.png"), crate::space::grey_png(64, height, 9));
+    }
+    let ran = space.intrada("plan p.toml");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}

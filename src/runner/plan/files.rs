@@ -164,6 +164,7 @@ impl<'a> Survey<'a> {
             }
         };
         let decoders = Decoders::of(&seen);
+        let size = self.one_size(&seen);
         let (digest, listing) = self.digest(&listed.samples, &image_digests, &label_digests, decoders);
         let ingredient = Ingredient {
             digest,
@@ -175,7 +176,7 @@ impl<'a> Survey<'a> {
         let content = self.for_job(listed.samples, &image_digests, &label_digests, decoders);
         let files = images.into_iter().zip(image_records).chain(labels.into_iter().zip(label_records));
         let seen = Seen { files: files.collect(), folder: None };
-        Ok(Found { ingredient, content: Content::Dataset(content), seen, listing: Some(listing), warnings })
+        Ok(Found { ingredient, content: Content::Dataset(content), seen, listing: Some(listing), size, warnings })
     }
 
     /// The data set for the worker's job.

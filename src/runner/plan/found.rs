@@ -24,6 +24,8 @@ pub struct Found {
     pub seen: Seen,
     /// The object that [`Ingredient::listing`] names.
     pub listing: Option<Vec<u8>>,
+    /// Width and height of all images of a data set as a network sees them, if they are known to have one size.
+    pub size: Option<[u32; 2]>,
     /// Remarks on it, although it is valid.
     pub warnings: Vec<Problem>,
 }

@@ -17,4 +17,5 @@ pub mod margins;
 pub mod overlap;
 pub mod sources;
 pub mod split;
+pub mod together;
 pub mod weights;

@@ -124,7 +124,7 @@ impl Surveyor<'_> {
         let ingredient = Ingredient { digest, what, listing: listing.as_deref().map(object_of), options, named };
         let warnings =
             seen.folder.as_ref().and_then(|folder| dead_links(folder.dead_links(), span)).into_iter().collect();
-        Ok(Found { ingredient, content, seen, listing, warnings })
+        Ok(Found { ingredient, content, seen, listing, size: None, warnings })
     }
 }
 
@@ -188,5 +188,7 @@ fn scenes_found(dataset: &Dataset, scenes: job::Dataset) -> Found {
         .collect(),
         named: BTreeMap::new(),
     };
-    Found { ingredient, content: Content::Dataset(scenes), seen: Seen::default(), listing: None, warnings: Vec::new() }
+    let size = Some(*size);
+    let content = Content::Dataset(scenes);
+    Found { ingredient, content, seen: Seen::default(), listing: None, size, warnings: Vec::new() }
 }

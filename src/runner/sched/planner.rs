@@ -19,13 +19,13 @@ use crate::inputs::Inputs;
 use crate::inputs::listing::{self, Files};
 use crate::kind::Runs;
 use crate::measures::ago;
-use crate::pipeline::{Output, Problem, Problems, Span, Stage, StageId};
+use crate::pipeline::{DatasetId, Output, Problem, Problems, Span, Stage, StageId};
 use crate::plan::aliases::Aliases;
 use crate::plan::explain::{self, Difference};
 use crate::plan::found::Surveyor;
 use crate::plan::manifest::Manifest;
 use crate::plan::sources::{self, Origin};
-use crate::plan::split;
+use crate::plan::{split, together};
 use crate::store::index::{PlacedOutput, StageRecord};
 use crate::store::{Artifact, Placement};
 
@@ -118,6 +118,7 @@ impl Planner {
             }
         }
         found.extend(self.empty_parts(session));
+        found.extend(self.unlike_sizes(session));
         if !session.recalls_any() {
             // Nothing can be shown without them, and their problems say more than that they are away.
             found.extend(unknown);
@@ -137,19 +138,29 @@ impl Planner {
 
     /// The rankings that would leave the easy or the hard part empty.
     fn empty_parts(&self, session: &Session) -> Vec<Problem> {
-        let stages = self.wiring.iter().filter_map(|(_, what)| match what {
+        let images = |wanted| self.datasets(wanted).find_map(|node| self.keys.images(node));
+        split::problems(&session.pipeline, self.stages(), images)
+    }
+
+    /// The trainings that would put images of different sizes together.
+    fn unlike_sizes(&self, session: &Session) -> Vec<Problem> {
+        let size = |wanted| self.datasets(wanted).find_map(|node| self.keys.found(node)?.size);
+        together::problems(&session.pipeline, self.stages(), size)
+    }
+
+    fn stages(&self) -> impl Iterator<Item = StageId> {
+        self.wiring.iter().filter_map(|(_, what)| match what {
             Node::Stage(stage) => Some(*stage),
             Node::Source { .. } => None,
-        });
-        let images = |wanted| {
-            self.wiring.iter().find_map(|(node, what)| match what {
-                Node::Source { source: Origin::Dataset { dataset, .. }, .. } if *dataset == wanted => {
-                    self.keys.images(node)
-                }
-                _ => None,
-            })
-        };
-        split::problems(&session.pipeline, stages, images)
+        })
+    }
+
+    /// The sources that are this data set: with its labels, and without them.
+    fn datasets(&self, wanted: DatasetId) -> impl Iterator<Item = NodeId> {
+        self.wiring.iter().filter_map(move |(node, what)| match what {
+            Node::Source { source: Origin::Dataset { dataset, .. }, .. } => (*dataset == wanted).then_some(node),
+            _ => None,
+        })
     }
 
     /// Reads a source and keeps the result.

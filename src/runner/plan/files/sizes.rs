@@ -279,7 +279,22 @@ impl Survey<'_> {
 
     /// Problems with the sizes of these images, and of their labels if a training reads them.
     pub(super) fn of_sizes(&self, seen: &[Photograph<'_>]) -> Vec<Problem> {
-        let sizes = match self.dataset.size {
+        let sizes = self.seen_sizes(seen);
+        let Survey { surveyor, dataset, readers, .. } = *self;
+        let sizes = Sizes { pipeline: surveyor.pipeline, dataset, readers, sizes, images: seen.len() };
+        sizes.problems().into_iter().chain(self.of_other_size(seen)).collect()
+    }
+
+    /// The size of all images, if they have one.
+    pub(super) fn one_size(&self, seen: &[Photograph<'_>]) -> Option<[u32; 2]> {
+        let sizes = self.seen_sizes(seen);
+        let (_, first) = sizes.first()?;
+        sizes.iter().all(|(_, size)| size == first).then_some(*first)
+    }
+
+    /// The images with their sizes as a network sees them; one for all where they are brought to one size.
+    fn seen_sizes(&self, seen: &[Photograph<'_>]) -> Vec<(String, [u32; 2])> {
+        match self.dataset.size {
             Some(size) if self.dataset.scaling.fit == Fit::Exact => {
                 seen.first().map(|one| (one.sample.name.clone(), size)).into_iter().collect()
             }
@@ -288,10 +303,7 @@ impl Survey<'_> {
                 seen.iter().map(|one| (one.sample.name.clone(), scaled(one.size))).collect()
             }
             None => seen.iter().map(|one| (one.sample.name.clone(), one.size)).collect(),
-        };
-        let Survey { surveyor, dataset, readers, .. } = *self;
-        let sizes = Sizes { pipeline: surveyor.pipeline, dataset, readers, sizes, images: seen.len() };
-        sizes.problems().into_iter().chain(self.of_other_size(seen)).collect()
+        }
     }
 
     /// The labels whose size differs from their image's.
