@@ -71,6 +71,11 @@ pub fn plural(number: usize, noun: &str) -> String {
     format!("{} {noun}{}", count(number as u64), if number == 1 { "" } else { "s" })
 }
 
+/// `64 × 32`: width and height in pixels.
+pub fn pixels([width, height]: [u32; 2]) -> String {
+    format!("{width} × {height}")
+}
+
 /// `12 bytes`, `4.0 KiB`, `1.2 GiB`.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];

@@ -2,6 +2,7 @@
 #include "guarded.h"
 #include "widest.h"
 
+#include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/upsample_bilinear2d.h>
@@ -129,21 +130,22 @@ template <typename T> void planes(const T *large, T *small, int64_t count, at::I
   });
 }
 
+// Whether it is on this machine and of a kind that the loops above take.
+bool is_known(const Tensor &x) { return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble); }
+
 struct Upsample : torch::autograd::Function<Upsample> {
   static Tensor forward(AutogradContext *context, const Tensor &x, int64_t height, int64_t width, bool corners) {
     context->saved_data["size"] = x.sizes().vec();
     context->saved_data["corners"] = corners;
-    auto is_known = x.is_cpu() && x.dim() == 4 && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble);
     // ATen's own is quick where channels are adjacent, and says what else it can't take.
-    if (!is_known || !x.is_contiguous() || x.numel() == 0 || height < 1 || width < 1)
+    if (!is_known(x) || x.dim() != 4 || !x.is_contiguous() || x.numel() == 0 || height < 1 || width < 1)
       return at::upsample_bilinear2d(x, {height, width}, corners);
     auto result = at::empty({x.size(0), x.size(1), height, width}, x.options());
     auto from = x.sizes().slice(2), to = result.sizes().slice(2);
     auto count = x.size(0) * x.size(1);
-    if (x.scalar_type() == at::kFloat)
-      widen(x.const_data_ptr<float>(), result.mutable_data_ptr<float>(), count, from, to, corners);
-    else
-      widen(x.const_data_ptr<double>(), result.mutable_data_ptr<double>(), count, from, to, corners);
+    AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "bilinear", [&] {
+      widen(x.const_data_ptr<scalar_t>(), result.mutable_data_ptr<scalar_t>(), count, from, to, corners);
+    });
     return result;
   }
 
@@ -152,18 +154,16 @@ struct Upsample : torch::autograd::Function<Upsample> {
     auto corners = context->saved_data["corners"].toBool();
     const auto &given = gradients[0];
     auto to = given.sizes().slice(2);
-    auto is_known = given.is_cpu() && (given.scalar_type() == at::kFloat || given.scalar_type() == at::kDouble);
     // ATen's own is quick where channels are adjacent.
-    if (!is_known || given.is_contiguous(at::MemoryFormat::ChannelsLast) && !given.is_contiguous())
+    if (!is_known(given) || given.is_contiguous(at::MemoryFormat::ChannelsLast) && !given.is_contiguous())
       return {at::upsample_bilinear2d_backward(given, to, size, corners), Tensor(), Tensor(), Tensor()};
     auto gradient = given.contiguous();
     auto result = at::empty(size, gradient.options());
     auto from = at::IntArrayRef(size).slice(2);
     auto count = size[0] * size[1];
-    if (gradient.scalar_type() == at::kFloat)
-      planes(gradient.const_data_ptr<float>(), result.mutable_data_ptr<float>(), count, from, to, corners);
-    else
-      planes(gradient.const_data_ptr<double>(), result.mutable_data_ptr<double>(), count, from, to, corners);
+    AT_DISPATCH_FLOATING_TYPES(gradient.scalar_type(), "bilinear", [&] {
+      planes(gradient.const_data_ptr<scalar_t>(), result.mutable_data_ptr<scalar_t>(), count, from, to, corners);
+    });
     return {result, Tensor(), Tensor(), Tensor()};
   }
 };

@@ -15,7 +15,7 @@ use crate::dataset::labels::{self, LabelError};
 use crate::dataset::meaning::{self, Labelling, Settled};
 use crate::dataset::survey::{self, Survey, SurveyError};
 use crate::kind::classes;
-use crate::measures::count;
+use crate::measures::{count, pixels};
 use crate::pipeline::{self, template};
 use crate::shell;
 
@@ -232,7 +232,7 @@ fn others(settled: &Settled) -> Vec<(String, Vec<(u8, u8)>)> {
 /// "1,200 images, 1280 × 720, labels with values 0 1 2 255".
 fn described(survey: &Survey, has_labels: bool) -> String {
     let mut parts = vec![format!("{} images", count(survey.images as u64))];
-    parts.extend(survey.size.map(|[width, height]| format!("{width} × {height}")));
+    parts.extend(survey.size.map(pixels));
     if has_labels {
         let of =
             if survey.read < survey.images { format!("in {} of the labels: ", survey.read) } else { String::new() };

@@ -18,8 +18,8 @@ use super::sections::{is_name, section};
 use super::source::Span;
 use super::typed::Typed;
 use super::value::Value;
+use crate::kind::Keys;
 use crate::kind::execution::{KEYS, RESOURCES, TIME};
-use crate::kind::{Keys, all};
 
 /// The declared `[resources]`. Never part of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub(super) fn read_resources(reader: &mut Reader<'_>, file: &Table, device: (&st
     let memory = values.has("memory").then(|| values.integer("memory").map_or(u64::MAX, i64::unsigned_abs));
     let mut counted: BTreeMap<String, u64> = memory.map(|bytes| ("memory".to_owned(), bytes)).into_iter().collect();
     for entry in &section.0 {
-        if all(TABLE).all(|key| key.name != entry.key) {
+        if !is_of_machine(&entry.key) {
             counted.insert(entry.key.clone(), slots(reader, entry).unwrap_or(u64::MAX));
         }
     }
@@ -90,8 +90,13 @@ fn called(name: &str) -> Option<&'static str> {
     match name {
         "threads" | "cores" => Some("cpu"),
         "devices" => Some("gpus"),
-        name => known_as(name).filter(|ours| all(&[RESOURCES]).any(|key| key.name == *ours)),
+        name => known_as(name).filter(|ours| is_of_machine(ours)),
     }
+}
+
+/// Whether the machine itself has it: all other resources are custom ones.
+fn is_of_machine(name: &str) -> bool {
+    RESOURCES.iter().any(|key| key.name == name)
 }
 
 /// Reads a custom resource: how many stages can hold it at once.
@@ -113,7 +118,7 @@ fn slots(reader: &mut Reader<'_>, entry: &Entry) -> Option<u64> {
         item => Problem::error(format!("`{}` of [resources] takes an integer, not {}", entry.key, item.words()))
             .at(entry.node.span, "expected how many stages can hold it at once, 1 or more"),
     };
-    let known = all(&[RESOURCES]).map(|key| key.name);
+    let known = RESOURCES.iter().map(|key| key.name);
     reader.problems.push(problem.help_if(did_you_mean(&entry.key, known)));
     None
 }
@@ -144,8 +149,7 @@ fn read_demand(reader: &mut Reader<'_>, typed: &Typed, resources: &Resources, pl
             [Value::Text(_), Value::Number(seconds)] => demand.time = Some(Duration::from_secs_f64(*seconds)),
             [Value::Text(name), Value::Integer(amount)] => {
                 let amount = amount.unsigned_abs();
-                let is_of_machine = ["gpus", "cpu", "memory"].contains(&name.as_str());
-                let is_checked = place == Place::Here || !is_of_machine;
+                let is_checked = place == Place::Here || !is_of_machine(name);
                 match is_checked.then(|| check_amount(resources, name, amount, *span)).flatten() {
                     Some(problem) => reader.problems.push(problem),
                     None => demand.add(name, amount),
@@ -185,14 +189,11 @@ fn check_amount(resources: &Resources, name: &str, amount: u64, span: Span) -> O
             "memory" => format!("declare it: [resources] memory = \"{}\"", super::measure::size(amount)),
             name => format!("declare it: [resources] {name} = {amount}"),
         };
-        let is_ours = all(&[RESOURCES]).any(|key| key.name == name);
-        let ours = ["gpus", "cpu", "memory"].into_iter();
-        let known = ours.chain(resources.counted.keys().map(String::as_str));
-        let meant = match called(name) {
-            _ if is_ours => None,
-            Some(ours) => Some(format!("did you mean `{ours}`?")),
-            None => did_you_mean(name, known),
-        };
+        if is_of_machine(name) {
+            return Some(problem.help(declare));
+        }
+        let known = RESOURCES.iter().map(|key| key.name).chain(resources.counted.keys().map(String::as_str));
+        let meant = called(name).map(|ours| format!("did you mean `{ours}`?")).or_else(|| did_you_mean(name, known));
         return Some(problem.help(meant.unwrap_or(declare)));
     };
     (amount > there).then(|| {

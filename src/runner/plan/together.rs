@@ -5,6 +5,7 @@
 
 use crate::kind::Only;
 use crate::kind::training::is_learnt_from;
+use crate::measures::pixels;
 use crate::pipeline::{DatasetId, Input, Pipeline, Problem, Stage, StageId};
 
 /// The trainings that put pixels or images of both domains into one image or batch.
@@ -34,13 +35,12 @@ fn problem(pipeline: &Pipeline, stage: &Stage, size: &impl Fn(DatasetId) -> Opti
         return None;
     }
     let name = |input: &Input| Some(&pipeline.dataset(input.dataset()?).name);
-    let shown = |[width, height]: [u32; 2]| format!("{width} × {height}");
     let title = format!(
         "images of `{}` are {} and those of `{}` {}: `{}` puts both into one image or batch",
         name(first)?,
-        shown(of(first)?),
+        pixels(of(first)?),
         name(target)?,
-        shown(target_size),
+        pixels(target_size),
         stage.family,
     );
     let problem = Problem::error(title).at(target.span, "").beside(first.span, "");

@@ -101,19 +101,17 @@ fn of_pipeline(pipeline: &Pipeline) -> Vec<(String, String)> {
 }
 
 fn datasets(old: &Pipeline, new: &Pipeline) -> Vec<Change> {
-    let find = |all: &Pipeline, name: &str| all.datasets.iter().position(|dataset| dataset.name == name);
     let called = |name: &str| format!("data set {name}");
     let mut changes = Vec::new();
     for dataset in &new.datasets {
-        match find(old, &dataset.name) {
+        match old.datasets.iter().find(|before| before.name == dataset.name) {
             None => changes.push(Change::told(&called(&dataset.name), "added")),
             Some(before) => {
-                let before = &old.datasets[before];
                 changes.extend(values(&called(&dataset.name), &of_dataset(before), &of_dataset(dataset)));
             }
         }
     }
-    let gone = old.datasets.iter().filter(|dataset| find(new, &dataset.name).is_none());
+    let gone = old.datasets.iter().filter(|dataset| new.datasets.iter().all(|other| other.name != dataset.name));
     changes.extend(gone.map(|dataset| Change::told(&called(&dataset.name), "removed")));
     changes
 }

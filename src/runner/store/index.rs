@@ -158,9 +158,7 @@ impl PlacedOutput {
                 }
             })
     }
-}
 
-impl PlacedOutput {
     /// Whether it is a file or a link that nobody has touched since it was placed, and that nobody can touch from now on without this
     /// becoming false: also by putting something else there for a moment. Of folders it isn't known.
     pub fn is_untouched(&self, root: &Path, now_ns: i64) -> bool {

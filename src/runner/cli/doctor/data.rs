@@ -9,7 +9,7 @@ use crate::dataset::labels;
 use crate::dataset::survey::SAMPLED;
 use crate::inputs::{self, Inputs};
 use crate::kind::Runs;
-use crate::measures::{count, plural, size};
+use crate::measures::{count, pixels, plural, size};
 use crate::pipeline::{Dataset, DatasetId, Format, InputSource, OutputId, Pipeline, Problem, Span, StageId};
 use crate::plain;
 use crate::plan::found::Surveyor;
@@ -126,7 +126,7 @@ fn counted(dataset: &Dataset, sampled: &Sampled) -> String {
             }
         }
     }
-    parts.extend(sampled.size.map(|[width, height]| format!("{width} × {height}")));
+    parts.extend(sampled.size.map(pixels));
     parts.join(", ")
 }
 

@@ -17,6 +17,7 @@ use crate::kind::model::{feature_stride, smallest_side};
 use crate::kind::training::{
     CANDIDATES, DISCRIMINATOR_SIDE, FEATURE_DISTANCE, LABELLED, LEARNT_FROM, has_discriminator, is_learnt_from,
 };
+use crate::measures::pixels;
 use crate::pipeline::{Dataset, Input, InputSource, Pipeline, Problem, Span, Stage, StageId, Value};
 use crate::plan::margins;
 
@@ -107,7 +108,7 @@ impl Sizes<'_> {
         let batch = stage.parameter("batch").and_then(Value::as_integer).unwrap_or(1);
         let mut found = Vec::new();
         if let Some([width, height]) = crop {
-            let what = format!("smaller than the crop of {}", shown([width, height]));
+            let what = format!("smaller than the crop of {}", pixels([width, height]));
             let is_too_small = |size: [u32; 2]| size[0] < width || size[1] < height;
             let help = "`size` in the data set brings all images to one size; a smaller `crop` fits as well";
             found.extend(self.unsuitable(&what, is_too_small).map(|(title, some)| (title, help, training.meets(some))));
@@ -121,7 +122,7 @@ impl Sizes<'_> {
             let is_too_small = |size: [u32; 2]| crop.unwrap_or(size).into_iter().any(|side| side < least);
             let (what, help) = match crop {
                 Some(crop) => (
-                    format!("cropped to {}: {who} needs {least} pixels a side", shown(crop)),
+                    format!("cropped to {}: {who} needs {least} pixels a side", pixels(crop)),
                     "a larger `crop` in the training",
                 ),
                 None => (too_small_for(who, least), LARGER),
@@ -144,7 +145,7 @@ impl Sizes<'_> {
             let output_stride = stage.parameter("model.output_stride").and_then(Value::as_integer);
             let stride = feature_stride(arch, output_stride);
             let has_parts = |size: [u32; 2]| crop.unwrap_or(size).into_iter().any(|side| side % stride != 0);
-            let cropped = crop.map(|crop| format!("cropped to {}: ", shown(crop))).unwrap_or_default();
+            let cropped = crop.map(|crop| format!("cropped to {}: ", pixels(crop))).unwrap_or_default();
             let what = format!("{cropped}not of sides that the feature distance takes, multiples of {stride}");
             let help =
                 "a `crop` in the training, or a `size` in the data set, of such sides; or `feature_distance = false`";
@@ -168,7 +169,7 @@ impl Sizes<'_> {
         let some = if one_for_all { self.images } else { 1 + those.count() };
         let verb = if some == 1 { "is" } else { "are" };
         let (all, dataset) = (self.images, &self.dataset.name);
-        let title = format!("{some} of {all} images of `{dataset}` {verb} {what}: `{name}` is {}", shown(*size));
+        let title = format!("{some} of {all} images of `{dataset}` {verb} {what}: `{name}` is {}", pixels(*size));
         Some((title, some))
     }
 
@@ -185,7 +186,7 @@ impl Sizes<'_> {
         let (first, size) = self.sizes.first()?;
         let mut others = self.sizes.iter().filter(|(_, other)| other != size);
         let (other, other_size) = others.next()?;
-        let (dataset, size, other_size) = (&self.dataset.name, shown(*size), shown(*other_size));
+        let (dataset, size, other_size) = (&self.dataset.name, pixels(*size), pixels(*other_size));
         let title = format!("images of `{dataset}` have different sizes, which a batch of {batch} can't hold");
         Some(format!("{title}: `{first}` is {size}, `{other}` {other_size}"))
     }
@@ -287,23 +288,20 @@ impl Survey<'_> {
 
     /// The size of all images, if they have one.
     pub(super) fn one_size(&self, seen: &[Photograph<'_>]) -> Option<[u32; 2]> {
-        let sizes = self.seen_sizes(seen);
-        let (_, first) = sizes.first()?;
-        sizes.iter().all(|(_, size)| size == first).then_some(*first)
+        let first = self.seen_size(seen.first()?);
+        seen.iter().all(|one| self.seen_size(one) == first).then_some(first)
+    }
+
+    /// The size of an image as a network sees it.
+    fn seen_size(&self, one: &Photograph<'_>) -> [u32; 2] {
+        self.dataset.size.map_or(one.size, |size| self.dataset.scaling.size_of(one.size, size))
     }
 
     /// The images with their sizes as a network sees them; one for all where they are brought to one size.
     fn seen_sizes(&self, seen: &[Photograph<'_>]) -> Vec<(String, [u32; 2])> {
-        match self.dataset.size {
-            Some(size) if self.dataset.scaling.fit == Fit::Exact => {
-                seen.first().map(|one| (one.sample.name.clone(), size)).into_iter().collect()
-            }
-            Some(size) => {
-                let scaled = |stored| self.dataset.scaling.size_of(stored, size);
-                seen.iter().map(|one| (one.sample.name.clone(), scaled(one.size))).collect()
-            }
-            None => seen.iter().map(|one| (one.sample.name.clone(), one.size)).collect(),
-        }
+        let is_one = self.dataset.size.is_some() && self.dataset.scaling.fit == Fit::Exact;
+        let most = if is_one { 1 } else { seen.len() };
+        seen.iter().take(most).map(|one| (one.sample.name.clone(), self.seen_size(one))).collect()
     }
 
     /// The labels whose size differs from their image's.
@@ -326,8 +324,8 @@ impl Survey<'_> {
             seen.len(),
             self.dataset.name,
             first.sample.name,
-            shown(first.size),
-            shown(*label),
+            pixels(first.size),
+            pixels(*label),
         );
         let is_certain = trainings(self.surveyor.pipeline, self.dataset, self.readers)
             .filter(|(_, role)| is_learnt_from(role))
@@ -358,8 +356,4 @@ impl Survey<'_> {
 fn sides(value: &Value) -> [u32; 2] {
     let side = |i: usize| value.elements().get(i).and_then(Value::as_integer).and_then(|side| u32::try_from(side).ok());
     [side(0).unwrap_or_default(), side(1).unwrap_or_default()]
-}
-
-fn shown([width, height]: [u32; 2]) -> String {
-    format!("{width} × {height}")
 }

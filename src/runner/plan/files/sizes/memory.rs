@@ -3,7 +3,7 @@
 //! Knows no network. Counts the minimum that a stage holds: its images as network input, three float32 numbers per pixel.
 //! A stage with a window holds less, and isn't counted. So nothing is reported that could run, and much that can't is not reported.
 
-use super::{Sizes, shown};
+use super::Sizes;
 use crate::kind::Runs;
 use crate::measures;
 use crate::pipeline::{Problem, Stage, Value};
@@ -32,8 +32,12 @@ impl Sizes<'_> {
 
     fn problem(&self, stage: &Stage, size: [u32; 2], at_once: u64, [needed, memory]: [u64; 2]) -> Problem {
         let what = match at_once {
-            1 => format!("an image of `{}` with {} pixels takes", self.dataset.name, shown(size)),
-            many => format!("a batch of {many} images of `{}` with {} pixels takes", self.dataset.name, shown(size)),
+            1 => format!("an image of `{}` with {} pixels takes", self.dataset.name, measures::pixels(size)),
+            many => format!(
+                "a batch of {many} images of `{}` with {} pixels takes",
+                self.dataset.name,
+                measures::pixels(size)
+            ),
         };
         let (needed, memory) = (measures::size(needed), measures::size(memory));
         let title = format!("{what} {needed} as float32 numbers, and this machine has {memory} of memory");

@@ -11,6 +11,7 @@ use super::super::workspace::Workspace;
 use super::advice::{Basis, Origin};
 use super::finding::Finding;
 use crate::kind::training::is_learnt_from;
+use crate::measures;
 use crate::pipeline::{Class, InputSource, StageId, Which};
 use crate::results::evidence;
 use crate::results::metrics::CHANCE;
@@ -168,9 +169,8 @@ pub(super) fn other_size(workspace: &Workspace, of: &Evaluation, model: &Model) 
     if seen.is_empty() || seen.contains(&measured) {
         return None;
     }
-    let words = |[width, height]: [u32; 2]| format!("{width} × {height}");
-    let seen = seen.into_iter().map(words).collect::<Vec<_>>().join(", ");
-    let says = format!("is evaluated on {} at {} and was trained at {seen}", of.dataset, words(measured));
+    let seen = seen.into_iter().map(measures::pixels).collect::<Vec<_>>().join(", ");
+    let says = format!("is evaluated on {} at {} and was trained at {seen}", of.dataset, measures::pixels(measured));
     Some(Finding {
         found: format!("{} {says}", model.member),
         advice: "these networks depend on scale: give the evaluated data set a size of the training".to_owned(),
